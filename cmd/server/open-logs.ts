@@ -1,0 +1,62 @@
+import type { ServedLog } from '../../src/http/served-log.ts'
+import type { Clocks } from '../../src/log/clock.ts'
+import { EventLog } from '../../src/log/events.ts'
+import { Log, type LogOptions } from '../../src/log/log.ts'
+import { nativeVerify } from '../../src/log/native-verify.ts'
+import { logFiles, logNames } from '../../src/store/folder.ts'
+import { lockData } from '../../src/store/lock.ts'
+import { loadLogSigner } from '../../src/store/log-key.ts'
+import { plain } from '../../src/store/plain.ts'
+import { readSecretFile } from '../../src/store/secret-file.ts'
+import { SqliteStore } from '../../src/store/sqlite.ts'
+import type { Store } from '../../src/store/store.ts'
+import { usage } from '../cli.ts'
+
+export interface OpenLogs {
+  readonly logs: ReadonlyMap<string, ServedLog>
+  /** Everything accepted is durable when it resolves, and another server may open the folder. */
+  close(): Promise<void>
+}
+
+export interface OpenOptions {
+  readonly data: string
+  readonly clocks: Clocks
+  readonly log: LogOptions
+  readonly onFailure: (error: unknown) => void
+  /** Put before each store: tests break the product on purpose with it. */
+  readonly wrap: (store: Store) => Store
+}
+
+/** Takes the lock of a data folder and opens its logs. Throws USAGE when there is none, and LOCKED. */
+export async function openLogs({ data, clocks, log: options, onFailure, wrap }: OpenOptions): Promise<OpenLogs> {
+  const names = logNames(data)
+  // Never makes one: a mistyped path must not silently start an empty log.
+  if (names.length === 0) throw usage(`there is no log in ${data}: treeline-server init makes one`)
+  const lock = lockData(data)
+  const logs = new Map<string, ServedLog>()
+  const close = async (): Promise<void> => {
+    for (const { log } of logs.values()) await log.close()
+    lock.release()
+  }
+  try {
+    for (const name of names) {
+      const { database, key, published, blinding } = logFiles(data, name)
+      const store = wrap(SqliteStore.open(database))
+      const signer = loadLogSigner(key, store.origin)
+      const log = await Log.open({ name, store, signer, publishedFile: published, clocks, options, onFailure })
+      logs.set(name, { log })
+      if (store.profile === 'raw') continue
+      const otherPolicies = () =>
+        [...logs.values()].flatMap((other) => (other.log === log ? [] : (other.events?.policy.policy ?? [])))
+      const secret = plain(readSecretFile(blinding))
+      logs.set(name, {
+        log,
+        events: await EventLog.open({ log, blinding: secret, verify: nativeVerify, otherPolicies }),
+      })
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { logs, close }
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { main } from './cli.ts'
+import { checkCommand } from './server/check.ts'
+import { initCommand } from './server/init.ts'
+import { serveCommand } from './server/serve.ts'
+
+await main('treeline-server', 'Keeps transparency logs and serves them over HTTP.', [
+  initCommand,
+  serveCommand,
+  checkCommand,
+])

@@ -1,0 +1,65 @@
+/** The JSON documents of the service. */
+import { splitAddendum } from '../core/addendum.ts'
+import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
+import { BATCH, decodeEntry, EVENT, GENESIS, POLICY, REDACTION } from '../core/entry.ts'
+import { leafHash } from '../core/merkle.ts'
+import type { Admitted } from '../log/events.ts'
+import type { Log } from '../log/log.ts'
+
+const KINDS = { [GENESIS]: 'genesis', [EVENT]: 'event', [POLICY]: 'policy', [REDACTION]: 'redaction', [BATCH]: 'batch' }
+const ROLES = { 1: 'produced', 2: 'consumed', 3: 'examined' }
+
+/** For the committed head, which covers everything that was ever answered. */
+export async function receiptDocument(log: Log, { index, entry, salt }: Admitted) {
+  const { tree, note } = log.head
+  const hashes = await log.prover.inclusion(tree, index, tree.size)
+  return {
+    origin: log.origin,
+    index,
+    entry: toBase64(entry),
+    ...(salt && { salt: toBase64(salt) }),
+    hashes: hashes.map(toBase64),
+    checkpoint: note,
+    witnessed: false,
+  }
+}
+
+/** `withPayload` decides whether the signed envelope is in it. */
+export async function eventDocument(log: Log, index: number, bytes: Uint8Array, withPayload: boolean) {
+  const entry = decodeEntry(bytes)
+  const signed = entry.kind === EVENT || entry.kind === BATCH ? entry : undefined
+  const event = entry.kind === EVENT ? entry : undefined
+  const by = await log.store.redactedBy(index)
+  return {
+    index,
+    kind: KINDS[entry.kind],
+    time: entry.time,
+    keys: signed?.keys.map(toHex) ?? [],
+    payloadType: signed?.payloadType ?? null,
+    type: event?.type ?? null,
+    artifacts:
+      event?.artifacts.map(({ role, algorithm, digest }) => ({
+        role: ROLES[role],
+        algorithm,
+        digest: toHex(digest),
+      })) ?? [],
+    hidden: event?.hidden ?? 0,
+    leafHash: toHex(leafHash(bytes)),
+    entry: toBase64(bytes),
+    addendum: toHex(entry.addendum),
+    envelope: withPayload ? await envelopeOf(log, index, entry.kind === EVENT) : null,
+    redacted: by === undefined ? null : { index: by, reason: await reasonOf(log, by) },
+  }
+}
+
+export async function envelopeOf(log: Log, index: number, blinded: boolean): Promise<unknown> {
+  const addendum = await log.store.addendum(index)
+  if (addendum === undefined) return null
+  // The log wrote it in canonical form, so it is JSON.
+  return JSON.parse(fromUtf8(blinded ? splitAddendum(addendum).document : addendum)!)
+}
+
+async function reasonOf(log: Log, by: number): Promise<string> {
+  const entry = decodeEntry((await log.store.entry(by))!)
+  return entry.kind === REDACTION ? entry.reason : ''
+}

@@ -1,0 +1,20 @@
+/** The write route of `raw` logs, as public load generators speak it. */
+import type { FastifyInstance } from 'fastify'
+import { TreelineError } from '../core/errors.ts'
+import { MAX_ENTRY_SIZE } from '../core/tile.ts'
+import { addRaw } from '../log/raw.ts'
+import { findLog, type ServedLogs } from './served-log.ts'
+
+export function rawRoutes(app: FastifyInstance, logs: ServedLogs): void {
+  app.post<{ Params: { log: string }; Body: Uint8Array | undefined }>(
+    '/:log/add',
+    { bodyLimit: MAX_ENTRY_SIZE },
+    async (request, reply) => {
+      const { log } = findLog(logs, request.params.log)
+      if (log.store.profile !== 'raw')
+        throw new TreelineError('NOT_FOUND', `${log.name} is not a raw log: POST to v1/events`)
+      const index = await addRaw(log, request.body ?? new Uint8Array(0))
+      return reply.type('text/plain; charset=utf-8').send(String(index))
+    },
+  )
+}

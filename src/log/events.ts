@@ -1,0 +1,267 @@
+/** The `events` profile: signed envelopes in, judged by the write policy that is in the log itself. */
+import { addendumHash, blinding, joinAddendum } from '../core/addendum.ts'
+import { equal, fromHex, toHex } from '../core/bytes.ts'
+import { type Description, describe, parsePayload } from '../core/describe.ts'
+import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from '../core/dsse.ts'
+import { decodeEntry, EVENT, encodeEntry, POLICY, REDACTION } from '../core/entry.ts'
+import { TreelineError } from '../core/errors.ts'
+import { leafHash } from '../core/merkle.ts'
+import type { Payload } from '../core/payload.ts'
+import { judgeEvent, judgeGenesis, judgePolicy, type PolicyInForce, SignerRing } from '../core/policy-fold.ts'
+import { judgeRedaction, type NamedEntry, parseRedactionRequest } from '../core/redaction.ts'
+import type { VerifySignature } from '../core/signature.ts'
+import type { WritePolicy } from '../core/write-policy.ts'
+import type { Log } from './log.ts'
+import { checkLogKeys, checkShared } from './policy-rules.ts'
+import type { Appended, Placed } from './sequencer.ts'
+
+/** The entry that a submission has, new or from before. */
+export interface Admitted {
+  readonly index: number
+  readonly entry: Uint8Array
+  /** False when the log knew it already. */
+  readonly created: boolean
+  /** The blinding of an event; absent where the document is bare. */
+  readonly salt?: Uint8Array
+}
+
+export interface EventsParts {
+  readonly log: Log
+  /** Secret of the log that blinds addenda. */
+  readonly blinding: Uint8Array
+  readonly verify: VerifySignature
+  /** Policies of the other logs of the server: a signer is in one log only, unless both say that the key is shared. */
+  readonly otherPolicies: () => readonly WritePolicy[]
+}
+
+export interface Redacted extends Admitted {
+  readonly indexes: readonly number[]
+  /** Whether no byte of the payloads is left on the disk. */
+  readonly erased: boolean
+}
+
+interface InForce extends PolicyInForce {
+  readonly ring: SignerRing
+  /** The document as it was signed. */
+  readonly payload: Uint8Array
+}
+
+const inForce = (current: PolicyInForce, { payload }: Envelope): InForce => ({
+  ...current,
+  ring: new SignerRing(current.policy),
+  payload,
+})
+
+export class EventLog {
+  readonly log: Log
+  readonly #parts: EventsParts
+  #inForce: InForce
+  /** Submissions on their way, by digest: what makes duplicates exact while both are in flight. */
+  readonly #inFlight = new Map<string, Promise<Admitted>>()
+
+  private constructor(parts: EventsParts, inForce: InForce) {
+    this.log = parts.log
+    this.#parts = parts
+    this.#inForce = inForce
+  }
+
+  /** Folds the policies of the log, judging each again. Throws INVALID_LOG when one may not be there. */
+  static async open(parts: EventsParts): Promise<EventLog> {
+    const { store } = parts.log
+    let current: InForce | undefined
+    for (const index of await store.policies()) {
+      const document = await store.addendum(index)
+      if (document === undefined) throw new TreelineError('INVALID_LOG', `the policy at ${index} is missing`)
+      const envelope = parseEnvelope(document)
+      const { policy } = current ? judgePolicy(current, envelope, parts.verify) : judgeGenesis(envelope, parts.verify)
+      current = inForce({ index, sha256: addendumHash(document), policy }, envelope)
+    }
+    if (current === undefined) throw new TreelineError('INVALID_LOG', 'the log has no write policy')
+    if (current.policy.origin !== parts.log.origin)
+      throw new TreelineError('INVALID_LOG', `the policy is for ${current.policy.origin}`)
+    return new EventLog(parts, current)
+  }
+
+  get policy(): PolicyInForce {
+    return this.#inForce
+  }
+
+  /** Throws what `parseEnvelope`, `verifyEnvelope` and `describe` do, the judgements of the policy, REDACTED, and what `append` does. */
+  async submit(body: Uint8Array): Promise<Admitted> {
+    const envelope = parseEnvelope(body)
+    const verified = verifyEnvelope(envelope, this.#inForce.ring, this.#parts.verify)
+    const canonical = canonicalEnvelope(envelope, verified)
+    const salt = blinding(this.#parts.blinding, canonical)
+    const addendum = joinAddendum(salt, canonical)
+    const digest = addendumHash(addendum)
+    const admitted = await this.#once(digest, async () => {
+      const { payloadType, payload } = envelope
+      const parsed = parsePayload(payloadType, payload)
+      const signed = { keys: verified.map(({ key }) => fromHex(key.id)!), payloadType, payload }
+      // Only an early no: the judgement that counts is made at the index and time of the entry.
+      this.#judge({ ...signed, type: parsed.type }, parsed, Date.now())
+      let described: { by: InForce; description: Description } | undefined
+      return this.log.append({
+        size: addendum.length,
+        place: (_index, time): Placed => {
+          this.#judge({ ...signed, type: parsed.type }, parsed, time)
+          if (described?.by !== this.#inForce) {
+            described = { by: this.#inForce, description: describe(signed, this.#inForce.policy, parsed) }
+          }
+          const entry = encodeEntry({
+            kind: EVENT,
+            time,
+            ...described.description,
+            addendum: digest,
+            policy: this.#inForce.index,
+          })
+          return { entry, addendum }
+        },
+      })
+    })
+    return { ...admitted, salt }
+  }
+
+  /** Changes the write policy. Throws what `judgePolicy` does, and POLICY_CONFLICT for a signer of another log. */
+  async submitPolicy(body: Uint8Array): Promise<Admitted> {
+    const envelope = parseEnvelope(body)
+    // Asked again after an answer was lost: the change has been made.
+    const { index, payload } = this.#inForce
+    if (equal(envelope.payload, payload)) return { index, entry: (await this.#entryAt(index))!, created: false }
+    const { verified, policy } = judgePolicy(this.#inForce, envelope, this.#parts.verify)
+    checkLogKeys(policy, this.log.vkey)
+    checkShared(policy, this.#parts.otherPolicies())
+    const document = canonicalEnvelope(envelope, verified)
+    const digest = addendumHash(document)
+    return this.#once(digest, () =>
+      this.log.append({
+        size: document.length,
+        // What follows in the queue is judged by the new policy, so it waits for the next batch.
+        last: true,
+        place: (index, time) => {
+          judgePolicy(this.#inForce, envelope, this.#parts.verify)
+          return {
+            entry: encodeEntry({ kind: POLICY, time, addendum: digest }),
+            addendum: document,
+            policy: true,
+            committed: () => {
+              this.#inForce = inForce({ index, sha256: digest, policy }, envelope)
+            },
+          }
+        },
+      }),
+    )
+  }
+
+  /**
+   * Logs a redaction and erases what it names. Asked again, it tries again to erase what readers held. Throws what `judgeRedaction`
+   * does, MORE_INDEXES, and REDACTED when another request erased everything before.
+   */
+  async redact(body: Uint8Array): Promise<Redacted> {
+    const envelope = parseEnvelope(body)
+    const request = parseRedactionRequest(envelope)
+    const indexes = request.entries.map(({ index }) => index)
+    const named = new Map<number, NamedEntry>()
+    for (const index of indexes) {
+      const entry = await this.#entryAt(index)
+      if (entry !== undefined) named.set(index, { entry: decodeEntry(entry), leafHash: leafHash(entry) })
+    }
+    const judge = () =>
+      judgeRedaction(this.#inForce, envelope, request, (index) => named.get(index), this.#parts.verify)
+    const document = canonicalEnvelope(envelope, judge().verified)
+    const digest = addendumHash(document)
+    const admitted = await this.#once(digest, async () => {
+      await this.#requireAllIndexes(named)
+      await this.#requireSomethingLeft(indexes)
+      return this.log.append({
+        size: document.length,
+        place: (_index, time) => {
+          judge()
+          const { reason } = request
+          const policy = this.#inForce.index
+          return {
+            entry: encodeEntry({ kind: REDACTION, time, addendum: digest, policy, indexes, reason }),
+            addendum: document,
+            redacts: indexes,
+          }
+        },
+      })
+    })
+    return { ...admitted, indexes, erased: await this.#erase() }
+  }
+
+  async #requireSomethingLeft(indexes: readonly number[]): Promise<void> {
+    for (const index of indexes) if ((await this.log.store.redactedBy(index)) === undefined) return
+    throw new TreelineError('REDACTED', 'all that the request names is redacted already', { index: indexes[0] })
+  }
+
+  /** A payload that stands at several indexes is erased from all of them or not at all. */
+  async #requireAllIndexes(named: ReadonlyMap<number, NamedEntry>): Promise<void> {
+    for (const { entry } of named.values()) {
+      const all = await this.log.store.findAddendum(entry.addendum)
+      const missing = all.filter((index) => !named.has(index))
+      if (missing.length > 0) {
+        throw new TreelineError(
+          'MORE_INDEXES',
+          `the same event stands also at ${missing.join(', ')}: name every index`,
+          { indexes: all },
+        )
+      }
+    }
+  }
+
+  /** Waits for readers that hold old pages, up to two seconds; the same request asked again tries again. */
+  async #erase(): Promise<boolean> {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      if (await this.log.store.erase()) return true
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    return false
+  }
+
+  #judge(event: { keys: readonly Uint8Array[]; type: string }, { subjects, origin }: Payload, time: number): void {
+    judgeEvent(this.#inForce, this.#inForce.ring, { ...event, subjects, origin }, time)
+  }
+
+  /**
+   * The entry with this digest: the one that is there, the one on its way, or a new one. Exact, because the first to come registers
+   * before it looks. Throws REDACTED.
+   */
+  async #once(digest: Uint8Array, append: () => Promise<Appended>): Promise<Admitted> {
+    const name = toHex(digest)
+    const before = this.#inFlight.get(name)
+    if (before !== undefined) return { ...(await before), created: false }
+    const work = this.#lookUpOr(digest, append)
+    this.#inFlight.set(name, work)
+    try {
+      return await work
+    } finally {
+      this.#inFlight.delete(name)
+    }
+  }
+
+  async #lookUpOr(digest: Uint8Array, append: () => Promise<Appended>): Promise<Admitted> {
+    const known = await this.#known(digest)
+    if (known !== undefined) return known
+    const { index, entry } = await append()
+    return { index, entry, created: true }
+  }
+
+  async #known(digest: Uint8Array): Promise<Admitted | undefined> {
+    for (const index of await this.log.store.findAddendum(digest)) {
+      const entry = (await this.#entryAt(index))!
+      // An item of a signed batch is no duplicate of an event that somebody signed by itself.
+      const decoded = decodeEntry(entry)
+      if (decoded.kind === EVENT && decoded.batch !== undefined) continue
+      const by = await this.log.store.redactedBy(index)
+      if (by !== undefined)
+        throw new TreelineError('REDACTED', `the event was logged at ${index} and redacted by ${by}`, { index })
+      return { index, entry, created: false }
+    }
+    return undefined
+  }
+
+  async #entryAt(index: number): Promise<Uint8Array | undefined> {
+    return index < this.log.head.tree.size ? this.log.store.entry(index) : undefined
+  }
+}

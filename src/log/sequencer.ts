@@ -1,0 +1,231 @@
+import { TreelineError } from '../core/errors.ts'
+import { leafHash } from '../core/merkle.ts'
+import { MAX_ENTRY_SIZE } from '../core/tile.ts'
+import type { Tree } from '../core/tree.ts'
+import type { Store } from '../store/store.ts'
+import type { LogClock } from './clock.ts'
+import type { Prover } from './prover.ts'
+
+/** What a candidate becomes at the index and time that it is given. */
+export interface Placed {
+  readonly entry: Uint8Array
+  readonly addendum?: Uint8Array
+  readonly redacts?: readonly number[]
+  /** Whether the addendum is a write policy. */
+  readonly policy?: boolean
+  /** Runs once the entry is durable, before anyone is answered. */
+  readonly committed?: () => void
+}
+
+/** Something that wants to be an entry. */
+export interface Candidate {
+  /** What it costs in memory while it waits, bytes. */
+  readonly size: number
+  /** The last judgement, at the very index and time of the entry. Throws TreelineError to be left out. */
+  place(index: number, time: number): Placed
+  /** Closes its batch, for what follows must be judged by what it changes. */
+  readonly last?: boolean
+}
+
+/** A durable tree, and the note over it. */
+export interface SignedHead {
+  readonly tree: Tree
+  readonly note: string
+}
+
+export interface Appended {
+  readonly index: number
+  readonly entry: Uint8Array
+  readonly head: SignedHead
+}
+
+export interface SequencerOptions {
+  readonly store: Store
+  readonly prover: Prover
+  readonly clock: LogClock
+  readonly tree: Tree
+  /** The signed note over a durable tree. */
+  readonly sign: (tree: Tree) => string
+  /** Called with every new head, in order. */
+  readonly onHead: (head: SignedHead) => void
+  /** Called once, with what broke the storage. */
+  readonly onFailure: (error: unknown) => void
+  readonly limits: QueueLimits
+}
+
+export interface QueueLimits {
+  /** Candidates and bytes that may wait; past either, QUEUE_FULL. */
+  readonly queueEntries: number
+  readonly queueBytes: number
+  /** Candidates and bytes of one transaction. */
+  readonly batchEntries: number
+  readonly batchBytes: number
+}
+
+interface Waiting {
+  readonly candidate: Candidate
+  readonly resolve: (appended: Appended) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** The one writer of a log: puts candidates in order, commits them in batches, and signs only what is durable. */
+export class Sequencer {
+  readonly #options: SequencerOptions
+  #head: SignedHead
+  #queue: Waiting[] = []
+  #queuedBytes = 0
+  #running = false
+  #scheduled = false
+  #stopped: TreelineError | undefined
+  #idle: (() => void)[] = []
+
+  constructor(options: SequencerOptions) {
+    this.#options = options
+    this.#head = { tree: options.tree, note: options.sign(options.tree) }
+  }
+
+  get head(): SignedHead {
+    return this.#head
+  }
+
+  get queued(): { readonly entries: number; readonly bytes: number } {
+    return { entries: this.#queue.length, bytes: this.#queuedBytes }
+  }
+
+  /** Why nothing can be appended any more, or undefined. */
+  get stopped(): TreelineError | undefined {
+    return this.#stopped
+  }
+
+  /** Resolves when the entry is durable and signed. */
+  append(candidate: Candidate): Promise<Appended> {
+    const { queueEntries, queueBytes } = this.#options.limits
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
+    if (this.#queue.length >= queueEntries || this.#queuedBytes + candidate.size > queueBytes) {
+      return Promise.reject(
+        new TreelineError('QUEUE_FULL', 'the log has more to write than it can hold: try again later'),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ candidate, resolve, reject })
+      this.#queuedBytes += candidate.size
+      this.#schedule()
+    })
+  }
+
+  /** Refuses what comes from now on; resolves when everything accepted before is durable and answered. */
+  async close(): Promise<void> {
+    if (this.#running || this.#scheduled) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    this.#stopped ??= new TreelineError('STORAGE_FAILED', 'the log is shutting down: try again later')
+  }
+
+  /**
+   * The batch is what has arrived by the end of this turn of the event loop: while one commits, the next one gathers in the
+   * sockets. So batches grow with the load by themselves, and a lone candidate waits for nobody.
+   */
+  #schedule(): void {
+    if (this.#running || this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      void this.#run()
+    })
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    const batch = this.#take()
+    try {
+      await this.#integrate(batch)
+    } catch (error) {
+      // Whether the batch is in is unknown, and the next start will tell; until then nobody may believe either.
+      for (const { reject } of batch) reject(storageFailed(error))
+      this.#fail(error)
+    } finally {
+      this.#running = false
+    }
+    if (this.#queue.length > 0) this.#schedule()
+    else for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #take(): Waiting[] {
+    const { batchEntries, batchBytes } = this.#options.limits
+    let count = 0
+    let bytes = 0
+    for (const { candidate } of this.#queue) {
+      if (count === batchEntries || (count > 0 && bytes + candidate.size > batchBytes)) break
+      count++
+      bytes += candidate.size
+      if (candidate.last) break
+    }
+    this.#queuedBytes -= bytes
+    return this.#queue.splice(0, count)
+  }
+
+  /** The whole life of a batch, in the order in which its steps become true. */
+  async #integrate(batch: readonly Waiting[]): Promise<void> {
+    const { store, prover, clock, sign, onHead } = this.#options
+    const from = this.#head.tree.size
+    let time: number
+    try {
+      time = clock.now()
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+      return
+    }
+
+    const placed: { waiting: Waiting; index: number; placed: Placed }[] = []
+    for (const waiting of batch) {
+      const index = from + placed.length
+      try {
+        const one = waiting.candidate.place(index, time)
+        if (one.entry.length > MAX_ENTRY_SIZE) {
+          throw new TreelineError(
+            'ENTRY_TOO_LARGE',
+            `the entry has ${one.entry.length} bytes, the limit is ${MAX_ENTRY_SIZE}`,
+          )
+        }
+        placed.push({ waiting, index, placed: one })
+      } catch (error) {
+        waiting.reject(error)
+      }
+    }
+    if (placed.length === 0) return
+
+    const entries = placed.map((one) => one.placed.entry)
+    const next = this.#head.tree.append(entries.map(leafHash)) // Pure: nothing is on disk yet.
+    await store.commit({
+      from,
+      entries,
+      addenda: placed.flatMap(({ index, placed: { addendum } }) => (addendum ? [{ index, bytes: addendum }] : [])),
+      redactions: placed.flatMap(({ index, placed: { redacts = [] } }) =>
+        redacts.map((one) => ({ index: one, by: index })),
+      ),
+      policies: placed.filter((one) => one.placed.policy).map(({ index }) => index),
+      tiles: next.full,
+      head: { size: next.tree.size, root: next.tree.root, time },
+    }) // One transaction. Dies before: the batch is lost, and no caller saw a receipt.
+    // Dies from here on: a restart finds this head and signs the same bytes again.
+    clock.advance(time)
+    prover.add(next.full)
+    for (const { placed: one } of placed) one.committed?.()
+    this.#head = { tree: next.tree, note: sign(next.tree) } // Only what is durable is signed.
+    onHead(this.#head)
+    for (const { waiting, index, placed: one } of placed) waiting.resolve({ index, entry: one.entry, head: this.#head })
+  }
+
+  #fail(error: unknown): void {
+    this.#stopped = storageFailed(error)
+    for (const { reject } of this.#queue.splice(0)) reject(this.#stopped)
+    this.#queuedBytes = 0
+    this.#options.onFailure(error)
+  }
+}
+
+const storageFailed = (cause: unknown): TreelineError =>
+  new TreelineError(
+    'STORAGE_FAILED',
+    'the log could not write to its disk and takes nothing until it is restarted',
+    {},
+    { cause },
+  )

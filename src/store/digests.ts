@@ -1,0 +1,273 @@
+/**
+ * Which entries have a given digest (key 7, or the leaf hash), exactly, at any size of log.
+ *
+ * One B-tree of digests takes a random page for each insert and slows to a crawl as it outgrows memory. So the digests of the last
+ * entries are in memory only: the entries themselves are their durable state, and a start reads them from there again. Behind the commits they
+ * move to sorted runs, which are merged four to one as in a log-structured merge tree. Nothing of this is on the path of a commit.
+ *
+ * A run is cut into pages by the leading bits of the digest, so that a look-up computes its page. Keys are 6 bytes
+ * of the digest and 5 of the index; a match is confirmed against the entry.
+ */
+import type Database from 'better-sqlite3'
+import { equal } from '../core/bytes.ts'
+import type { DigestKind } from './schema.ts'
+
+/** Digests of one new run, and runs of one level that become one of the next. */
+const RUN_SIZE = 16_384
+const FAN_IN = 4
+
+const PREFIX = 6
+const KEY = PREFIX + 5
+/** Mean keys of a page: 3 standard deviations above it still fit a SQLite page of 16 KiB. */
+const PAGE_KEYS = 1_360
+/** Pages that one step of housekeeping writes: a few milliseconds. */
+const STEP_PAGES = 32
+
+interface Run {
+  readonly id: number
+  readonly level: number
+  readonly first: number
+  readonly last: number
+  readonly pages: number
+}
+
+const pageId = (run: number, page: number): number => run * 2 ** 32 + page
+
+/** The page, of `pages`, that a digest or key belongs to. */
+const pageOf = (key: Uint8Array, pages: number): number =>
+  Math.floor((((key[0]! << 24) | (key[1]! << 16) | (key[2]! << 8) | key[3]!) >>> 0) * (pages / 2 ** 32))
+
+const nameOf = (digest: Uint8Array): string =>
+  Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1')
+
+export class DigestIndex {
+  readonly #db: Database.Database
+  readonly #digestOf: (entry: Uint8Array) => Uint8Array
+  readonly #entryAt: (index: number) => Uint8Array
+  readonly #sql
+  /** Digest to indexes, for entries from `#covered` on. */
+  readonly #recent = new Map<string, number[]>()
+  #runs: readonly Run[]
+  #covered: number
+  #nextRun: number
+  #work: Iterator<void> | undefined
+  /** Whether there may be pages of no run. */
+  #garbage = true
+
+  /** `digestOf` is what entries are found by; `entryAt` reads one that is there. */
+  constructor(
+    db: Database.Database,
+    kind: DigestKind,
+    digestOf: (entry: Uint8Array) => Uint8Array,
+    entryAt: (index: number) => Uint8Array,
+  ) {
+    this.#db = db
+    this.#digestOf = digestOf
+    this.#entryAt = entryAt
+    this.#sql = {
+      runs: db.prepare<[], Run>(`SELECT id, level, first, last, pages FROM ${kind}_runs ORDER BY first`),
+      insertRun: db.prepare(`INSERT INTO ${kind}_runs (id, level, first, last, pages) VALUES (?, ?, ?, ?, ?)`),
+      deleteRun: db.prepare(`DELETE FROM ${kind}_runs WHERE id = ?`),
+      page: db.prepare<[number], Uint8Array>(`SELECT keys FROM ${kind}_run_pages WHERE id = ?`).pluck(),
+      insertPage: db.prepare(`INSERT OR REPLACE INTO ${kind}_run_pages (id, keys) VALUES (?, ?)`),
+      deletePages: db.prepare(
+        `DELETE FROM ${kind}_run_pages WHERE id IN (SELECT id FROM ${kind}_run_pages WHERE id >= ? AND id < ? LIMIT ?)`,
+      ),
+      lastPage: db.prepare<[], number | null>(`SELECT max(id) FROM ${kind}_run_pages`).pluck(),
+      anyPage: db.prepare(`SELECT 1 FROM ${kind}_run_pages WHERE id >= ? AND id < ? LIMIT 1`),
+    }
+    this.#runs = this.#sql.runs.all()
+    this.#covered = this.#runs.at(-1)?.last ?? 0
+    this.#nextRun =
+      Math.max(Math.floor((this.#sql.lastPage.get() ?? 0) / 2 ** 32), ...this.#runs.map(({ id }) => id), 0) + 1
+  }
+
+  /** Entries below this are in runs; the others must be given to `add` before anything is looked up. */
+  get covered(): number {
+    return this.#covered
+  }
+
+  add(entry: Uint8Array, index: number): void {
+    const name = nameOf(this.#digestOf(entry))
+    const indexes = this.#recent.get(name)
+    if (indexes === undefined) this.#recent.set(name, [index])
+    else indexes.push(index)
+  }
+
+  /** All indexes, ascending. */
+  find(digest: Uint8Array): number[] {
+    const found: number[] = []
+    for (const { id, pages } of this.#runs) {
+      const page = this.#sql.page.get(pageId(id, pageOf(digest, pages)))
+      if (page === undefined) continue
+      for (const index of matches(page, digest)) {
+        // Six bytes can be equal by chance, or by somebody's work.
+        if (equal(this.#digestOf(this.#entryAt(index)), digest)) found.push(index)
+      }
+    }
+    return [...found.sort((a, b) => a - b), ...(this.#recent.get(nameOf(digest)) ?? [])]
+  }
+
+  /** One small step of moving digests out of memory; true when there is more to do. `size` is that of the log. */
+  maintain(size: number): boolean {
+    this.#work ??= this.#plan(size)
+    if (this.#work === undefined) return false
+    // Digests are in the entries too: overwriting their old pages would only cost.
+    this.#db.pragma('secure_delete = OFF')
+    try {
+      if (this.#work.next().done) this.#work = undefined
+    } finally {
+      this.#db.pragma('secure_delete = ON')
+    }
+    return true
+  }
+
+  #plan(size: number): Iterator<void> | undefined {
+    if (size - this.#covered >= RUN_SIZE) return this.#spill()
+    for (let level = 0; ; level++) {
+      const runs = this.#runs.filter((run) => run.level === level)
+      if (runs.length >= FAN_IN) return this.#merge(runs.slice(0, FAN_IN))
+      if (!this.#runs.some((run) => run.level > level)) break
+    }
+    return this.#garbage ? this.#collectGarbage() : undefined
+  }
+
+  /** The first RUN_SIZE recent entries become a run of level 0. */
+  *#spill(): Generator<void> {
+    const first = this.#covered
+    const last = first + RUN_SIZE
+    const keys: Uint8Array[] = []
+    const names: string[] = []
+    for (const [name, indexes] of this.#recent) {
+      for (const index of indexes) if (index < last) keys.push(makeKey(name, index))
+      if (indexes.some((index) => index < last)) names.push(name)
+    }
+    yield
+    keys.sort(Buffer.compare)
+    yield
+    yield* this.#write(keys, keys.length, 0, first, last, [])
+    for (const name of names) {
+      const later = this.#recent.get(name)!.filter((index) => index >= last)
+      if (later.length > 0) this.#recent.set(name, later)
+      else this.#recent.delete(name)
+    }
+  }
+
+  *#merge(runs: readonly Run[]): Generator<void> {
+    const count = runs.reduce((sum, { first, last }) => sum + last - first, 0)
+    yield* this.#write(this.#mergedKeys(runs), count, runs[0]!.level + 1, runs[0]!.first, runs.at(-1)!.last, runs)
+  }
+
+  *#mergedKeys(runs: readonly Run[]): Generator<Uint8Array> {
+    const inputs = runs.map((run) => this.#keysOf(run))
+    const heads = inputs.map((input) => input.next())
+    for (;;) {
+      let least = -1
+      for (let i = 0; i < heads.length; i++) {
+        if (heads[i]!.done) continue
+        if (least < 0 || Buffer.compare(heads[i]!.value!, heads[least]!.value!) < 0) least = i
+      }
+      if (least < 0) return
+      yield heads[least]!.value!
+      heads[least] = inputs[least]!.next()
+    }
+  }
+
+  *#keysOf({ id, pages }: Run): Generator<Uint8Array, undefined> {
+    for (let page = 0; page < pages; page++) {
+      const keys = this.#sql.page.get(pageId(id, page))
+      for (let at = 0; keys !== undefined && at < keys.length; at += KEY) yield keys.subarray(at, at + KEY)
+    }
+    return undefined
+  }
+
+  /**
+   * Writes a run page by page, in transactions of a few. Dies before the last: the pages have no row in `runs`, and are found as
+   * garbage. The last one puts the run in the place of those that it replaces.
+   */
+  *#write(
+    keys: Iterable<Uint8Array>,
+    count: number,
+    level: number,
+    first: number,
+    last: number,
+    replaces: readonly Run[],
+  ): Generator<void> {
+    const run: Run = { id: this.#nextRun++, level, first, last, pages: Math.max(1, Math.ceil(count / PAGE_KEYS)) }
+    let waiting: [number, Uint8Array][] = []
+    const flush = this.#db.transaction(() => {
+      for (const [page, bytes] of waiting) this.#sql.insertPage.run(pageId(run.id, page), bytes)
+      waiting = []
+    })
+    let page = 0
+    let held: Uint8Array[] = []
+    for (const key of keys) {
+      const target = pageOf(key, run.pages)
+      if (target !== page) {
+        waiting.push([page, Buffer.concat(held)])
+        held = []
+        page = target
+        if (waiting.length >= STEP_PAGES) {
+          flush()
+          yield
+        }
+      }
+      held.push(key)
+    }
+    if (held.length > 0) waiting.push([page, Buffer.concat(held)])
+    this.#db.transaction(() => {
+      flush()
+      for (const { id } of replaces) this.#sql.deleteRun.run(id)
+      this.#sql.insertRun.run(run.id, run.level, run.first, run.last, run.pages)
+    })()
+    this.#runs = this.#sql.runs.all()
+    this.#covered = this.#runs.at(-1)!.last
+    this.#garbage = true
+  }
+
+  /** Pages of runs that were replaced, or that a crash left unfinished. */
+  #collectGarbage(): Generator<void> | undefined {
+    const gaps: [number, number][] = []
+    let from = 0
+    for (const id of [...this.#runs.map((run) => run.id).sort((a, b) => a - b), this.#nextRun]) {
+      if (id > from) gaps.push([from, id])
+      from = id + 1
+    }
+    const dirty = gaps.filter(([a, b]) => this.#hasPages(a, b))
+    this.#garbage = dirty.length > 0
+    if (!this.#garbage) return undefined
+    const remove = this.#sql.deletePages
+    return (function* () {
+      for (const [a, b] of dirty) while (remove.run(pageId(a, 0), pageId(b, 0), STEP_PAGES).changes > 0) yield
+    })()
+  }
+
+  #hasPages(fromRun: number, toRun: number): boolean {
+    return this.#sql.anyPage.get(pageId(fromRun, 0), pageId(toRun, 0)) !== undefined
+  }
+}
+
+function makeKey(name: string, index: number): Buffer {
+  const key = Buffer.alloc(KEY)
+  key.write(name, 0, PREFIX, 'latin1')
+  key.writeUIntBE(index, PREFIX, KEY - PREFIX)
+  return key
+}
+
+/** Indexes of the keys of a page that begin as the digest does. Pages are sorted. */
+function matches(blob: Uint8Array, digest: Uint8Array): number[] {
+  const page = Buffer.from(blob.buffer, blob.byteOffset, blob.length)
+  let low = 0
+  let high = page.length / KEY
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (page.compare(digest, 0, PREFIX, middle * KEY, middle * KEY + PREFIX) < 0) low = middle + 1
+    else high = middle
+  }
+  const found: number[] = []
+  for (; low * KEY < page.length; low++) {
+    if (page.compare(digest, 0, PREFIX, low * KEY, low * KEY + PREFIX) !== 0) break
+    found.push(page.readUIntBE(low * KEY + PREFIX, KEY - PREFIX))
+  }
+  return found
+}

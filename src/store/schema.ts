@@ -1,0 +1,67 @@
+/**
+ * One SQLite file for each log. 16 KiB pages: half the cost of 4 KiB ones for rows of this size. Entries stand in
+ * one blob for each commit, framed as in a C2SP bundle and split where a bundle ends, so that a bundle is a concatenation. Only full
+ * tiles are stored: the unfilled ones follow from them and from the last entries, and need no write at each commit.
+ */
+/** What entries are found by: key 7, or the leaf hash. */
+export type DigestKind = 'addendum' | 'leaf'
+
+export const APPLICATION_ID = 0x54726565
+export const SCHEMA_VERSION = 1
+
+/** Sorted runs of digests of the entries [first, last), and their pages (id = run * 2^32 + page): see digests.ts. */
+const digestTables = (kind: DigestKind): string => `
+CREATE TABLE ${kind}_runs (
+  id INTEGER PRIMARY KEY,
+  level INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  pages INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE ${kind}_run_pages (
+  id INTEGER PRIMARY KEY,
+  keys BLOB NOT NULL
+) STRICT;`
+
+export const SCHEMA = `
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  origin TEXT NOT NULL,
+  profile TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  time INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE entries (
+  first INTEGER PRIMARY KEY,
+  count INTEGER NOT NULL,
+  bundle BLOB NOT NULL
+) STRICT;
+
+-- id = level * 2^48 + index; hashes are 256 of 32 bytes, nodes the 16 of height 4 above them.
+CREATE TABLE tiles (
+  id INTEGER PRIMARY KEY,
+  hashes BLOB NOT NULL,
+  nodes BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE addenda (
+  entry INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+) STRICT;
+
+-- An index named by the redaction entry at "by". Its row in addenda is gone in the same transaction.
+CREATE TABLE redactions (
+  entry INTEGER PRIMARY KEY,
+  by INTEGER NOT NULL
+) STRICT;
+
+-- The entries that are the genesis or a change of the write policy.
+CREATE TABLE policies (
+  entry INTEGER PRIMARY KEY
+) STRICT;
+${digestTables('addendum')}
+${digestTables('leaf')}
+`

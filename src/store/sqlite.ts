@@ -1,0 +1,228 @@
+import { existsSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { concat } from '../core/bytes.ts'
+import { addendumDigest } from '../core/entry.ts'
+import { TreelineError } from '../core/errors.ts'
+import { EMPTY_ROOT, leafHash } from '../core/merkle.ts'
+import { formatBundle, parseBundle, TILE_WIDTH } from '../core/tile.ts'
+import { DigestIndex } from './digests.ts'
+import { plain } from './plain.ts'
+import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from './schema.ts'
+import type { Commit, Head, Store, StoredTile } from './store.ts'
+
+const tileId = (level: number, index: number): number => level * 2 ** 48 + index
+
+/** The pragmas of every connection. A reopened WAL database falls back to NORMAL, which can lose a commit with the power. */
+function configure(db: Database.Database): void {
+  db.pragma('synchronous = FULL')
+  db.pragma('secure_delete = ON')
+  db.pragma('cache_size = -32768')
+}
+
+/** Makes the file of a new log. Throws USAGE when there is one already. */
+export function createStore(file: string, origin: string, profile: string): void {
+  if (existsSync(file)) throw new TreelineError('USAGE', `${file} exists already`)
+  const db = new Database(file)
+  try {
+    db.pragma('page_size = 16384')
+    db.pragma('journal_mode = WAL')
+    configure(db)
+    db.pragma(`application_id = ${APPLICATION_ID}`)
+    // One transaction: a crash leaves either no table or all of them with the head of the empty tree.
+    db.transaction(() => {
+      db.exec(SCHEMA)
+      db.prepare('INSERT INTO log VALUES (1, ?, ?, 0, ?, 0)').run(origin, profile, EMPTY_ROOT)
+      db.pragma(`user_version = ${SCHEMA_VERSION}`)
+    })()
+  } finally {
+    db.close()
+  }
+}
+
+/** An open log file; `readonly` for programs that only look, also while a server writes. */
+export class SqliteStore implements Store {
+  readonly origin: string
+  readonly profile: string
+  readonly db: Database.Database
+  readonly #sql
+  readonly #commit: (commit: Commit) => void
+  /** By what entries are found; a raw log has no addenda. Empty where nothing is written. */
+  readonly #digests: { readonly addendum?: DigestIndex; readonly leaf?: DigestIndex }
+
+  private constructor(db: Database.Database) {
+    this.db = db
+    const log = db.prepare('SELECT origin, profile FROM log').get() as { origin: string; profile: string }
+    this.origin = log.origin
+    this.profile = log.profile
+    this.#sql = {
+      head: db.prepare<[], Head>('SELECT size, root, time FROM log'),
+      // The WHERE clause, not an earlier read, is what stops a second writer from forking the log.
+      advance: db.prepare('UPDATE log SET size = ?, root = ?, time = ? WHERE id = 1 AND size = ?'),
+      insertEntries: db.prepare('INSERT INTO entries (first, count, bundle) VALUES (?, ?, ?)'),
+      insertAddendum: db.prepare('INSERT INTO addenda (entry, bytes) VALUES (?, ?)'),
+      insertTile: db.prepare('INSERT INTO tiles (id, hashes, nodes) VALUES (?, ?, ?)'),
+      insertRedaction: db.prepare('INSERT OR IGNORE INTO redactions (entry, by) VALUES (?, ?)'),
+      insertPolicy: db.prepare('INSERT INTO policies (entry) VALUES (?)'),
+      policies: db.prepare<[], number>('SELECT entry FROM policies ORDER BY entry').pluck(),
+      deleteAddendum: db.prepare('DELETE FROM addenda WHERE entry = ?'),
+      entries: db.prepare<[number, number], { first: number; count: number; bundle: Uint8Array }>(
+        'SELECT first, count, bundle FROM entries WHERE first >= ? AND first < ? ORDER BY first',
+      ),
+      entryRow: db.prepare<[number], { first: number; bundle: Uint8Array }>(
+        'SELECT first, bundle FROM entries WHERE first <= ? ORDER BY first DESC LIMIT 1',
+      ),
+      tile: db.prepare<[number], StoredTile>('SELECT hashes, nodes FROM tiles WHERE id = ?'),
+      addendum: db.prepare<[number], Uint8Array>('SELECT bytes FROM addenda WHERE entry = ?').pluck(),
+      redactedBy: db.prepare<[number], number>('SELECT by FROM redactions WHERE entry = ?').pluck(),
+    }
+    this.#commit = db.transaction((commit: Commit) => this.#write(commit)).immediate
+    const entryAt = (index: number): Uint8Array => this.#entry(index)!
+    this.#digests = db.readonly
+      ? {}
+      : {
+          leaf: new DigestIndex(db, 'leaf', leafHash, entryAt),
+          ...(log.profile !== 'raw' && { addendum: new DigestIndex(db, 'addendum', addendumDigest, entryAt) }),
+        }
+    const { size } = this.#sql.head.get()!
+    for (const index of Object.values(this.#digests)) {
+      for (let from = index.covered; from < size; from += TILE_WIDTH) {
+        this.#entries(from, Math.min(size, from + TILE_WIDTH)).forEach((entry, i) => {
+          index.add(entry, from + i)
+        })
+      }
+    }
+  }
+
+  /** Throws USAGE when there is no such file, or it is not a log of this version. */
+  static open(file: string, { readonly = false } = {}): SqliteStore {
+    if (!existsSync(file)) throw new TreelineError('USAGE', `there is no log at ${file}`)
+    const db = new Database(file, { readonly, fileMustExist: true })
+    try {
+      const id = db.pragma('application_id', { simple: true })
+      const version = db.pragma('user_version', { simple: true })
+      if (id !== APPLICATION_ID || version !== SCHEMA_VERSION) {
+        throw new TreelineError('USAGE', `${file} is not a log of this version (found ${id}/${version})`)
+      }
+      configure(db)
+      // What a killed process left in the journal may never have reached the disk. Nothing may be signed before it has.
+      if (!readonly) db.pragma('wal_checkpoint(TRUNCATE)')
+      return new SqliteStore(db)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+
+  async head(): Promise<Head> {
+    const { size, root, time } = this.#sql.head.get()!
+    return { size, root: plain(root), time }
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    this.#commit(commit)
+    for (const index of Object.values(this.#digests)) {
+      commit.entries.forEach((entry, i) => {
+        index.add(entry, commit.from + i)
+      })
+    }
+  }
+
+  #write({ from, entries, addenda, redactions, policies, tiles, head }: Commit): void {
+    const moved = this.#sql.advance.run(head.size, head.root, head.time, from)
+    if (moved.changes !== 1) throw new Error(`the log is no longer at size ${from}: another process wrote to it`)
+    for (let at = 0; at < entries.length; ) {
+      const room = TILE_WIDTH - ((from + at) % TILE_WIDTH)
+      const part = entries.slice(at, at + room)
+      this.#sql.insertEntries.run(from + at, part.length, formatBundle(part))
+      at += part.length
+    }
+    for (const { index, bytes } of addenda) this.#sql.insertAddendum.run(index, bytes)
+    for (const { index, by } of redactions) {
+      this.#sql.insertRedaction.run(index, by)
+      this.#sql.deleteAddendum.run(index)
+    }
+    for (const index of policies) this.#sql.insertPolicy.run(index)
+    for (const { level, index, nodes } of tiles) {
+      this.#sql.insertTile.run(tileId(level, index), nodes.bytes(TILE_WIDTH), nodes.storedNodes())
+    }
+  }
+
+  async entries(from: number, to: number): Promise<Uint8Array[]> {
+    return this.#entries(from, to)
+  }
+
+  async entry(index: number): Promise<Uint8Array | undefined> {
+    return this.#entry(index)
+  }
+
+  #entry(index: number): Uint8Array | undefined {
+    const row = this.#sql.entryRow.get(index)
+    return row && parseBundle(plain(row.bundle))[index - row.first]
+  }
+
+  #entries(from: number, to: number): Uint8Array[] {
+    const found: Uint8Array[] = []
+    // A row never crosses the end of a bundle, so the one that holds `from` begins in its bundle.
+    for (const row of this.#sql.entries.all(from - (from % TILE_WIDTH), to)) {
+      if (row.first + row.count <= from) continue
+      const entries = parseBundle(plain(row.bundle))
+      found.push(...entries.slice(Math.max(0, from - row.first), to - row.first))
+    }
+    return found
+  }
+
+  async bundle(index: number, width: number): Promise<Uint8Array> {
+    const from = index * TILE_WIDTH
+    const rows = this.#sql.entries.all(from, from + width)
+    const last = rows.at(-1)
+    if (last !== undefined && last.first + last.count > from + width) {
+      const kept = parseBundle(plain(last.bundle)).slice(0, from + width - last.first)
+      rows[rows.length - 1] = { ...last, bundle: formatBundle(kept) }
+    }
+    return concat(...rows.map((row) => row.bundle))
+  }
+
+  async tile(level: number, index: number): Promise<StoredTile | undefined> {
+    const tile = this.#sql.tile.get(tileId(level, index))
+    return tile && { hashes: plain(tile.hashes), nodes: plain(tile.nodes) }
+  }
+
+  async addendum(index: number): Promise<Uint8Array | undefined> {
+    const bytes = this.#sql.addendum.get(index)
+    return bytes && plain(bytes)
+  }
+
+  async findAddendum(digest: Uint8Array): Promise<readonly number[]> {
+    return this.#digests.addendum?.find(digest) ?? []
+  }
+
+  async findLeaf(hash: Uint8Array): Promise<readonly number[]> {
+    return this.#digests.leaf?.find(hash) ?? []
+  }
+
+  async policies(): Promise<readonly number[]> {
+    return this.#sql.policies.all()
+  }
+
+  async redactedBy(index: number): Promise<number | undefined> {
+    return this.#sql.redactedBy.get(index)
+  }
+
+  async erase(): Promise<boolean> {
+    // secure_delete has overwritten the rows in their pages; the journal still holds older copies of those pages.
+    const [result] = this.db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+    return result?.busy === 0
+  }
+
+  async maintain(): Promise<boolean> {
+    const { size } = this.#sql.head.get()!
+    // Every index takes its step, so that none starves the other.
+    return Object.values(this.#digests)
+      .map((index) => index.maintain(size))
+      .includes(true)
+  }
+
+  async close(): Promise<void> {
+    this.db.close()
+  }
+}

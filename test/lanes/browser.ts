@@ -1,0 +1,129 @@
+/**
+ * The core in a real browser, under the Content-Security-Policy of the explorer: serves it with its types stripped,
+ * opens it in Chromium, and compares every verdict with Node's. Run by hand or by CI, with Debian's package installed
+ * when it is missing:
+ *
+ *   npm exec -- node test/lanes/browser.ts
+ */
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { stripTypeScriptTypes } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+import { check, lane, ROOT } from './lane.ts'
+import { allVerdicts, type Verdict } from './verdicts.ts'
+
+const CHROMIUM = '/usr/bin/chromium'
+
+const IMPORT_MAP = JSON.stringify({
+  imports: {
+    '#platform': '/src/core/platform.web.ts',
+    '@noble/ed25519': '/node_modules/@noble/ed25519/index.js',
+    '@noble/': '/node_modules/@noble/',
+    'cbor-x/index-no-eval': '/cbor-x.js',
+  },
+})
+const IMPORT_MAP_HASH = createHash('sha256').update(IMPORT_MAP).digest('base64')
+// The hash admits this one inline script; everything else, eval included, stays shut out.
+const POLICY = `default-src 'self'; script-src 'self' 'sha256-${IMPORT_MAP_HASH}'`
+const PAGE = `<!doctype html><meta charset="utf-8"><title>core</title>
+<script type="importmap">${IMPORT_MAP}</script><script type="module" src="/test/lanes/page.ts"></script>`
+
+// The package's build for pages is a script that sets a global.
+const CBOR_X = `import '/node_modules/cbor-x/dist/index-no-eval.cjs'
+export const { Encoder } = globalThis.CBOR`
+
+const SERVED = /^\/(src\/core|test\/lanes|test\/vectors|node_modules\/(@noble|cbor-x))\/[\w@./-]+\.(ts|js|cjs|json)$/
+
+/** Media type and body, or undefined for what is not served. */
+function content(path: string): { type: string; body: string } | undefined {
+  if (path === '/') return { type: 'text/html', body: PAGE }
+  if (path === '/cbor-x.js') return { type: 'text/javascript', body: CBOR_X }
+  const file = join(ROOT, path)
+  if (!SERVED.test(path) || !existsSync(file)) return undefined
+  const source = readFileSync(file, 'utf8')
+  if (path.endsWith('.json')) return { type: 'application/json', body: source }
+  return { type: 'text/javascript', body: path.endsWith('.ts') ? stripTypeScriptTypes(source) : source }
+}
+
+function serve({ url = '/' }: IncomingMessage, response: ServerResponse): void {
+  const { pathname } = new URL(url, 'http://localhost')
+  const served = content(pathname)
+  // Chromium asks for an icon, and a 404 would stand in the console among the complaints that we count.
+  if (served === undefined) response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end()
+  else response.writeHead(200, { 'content-type': served.type, 'content-security-policy': POLICY }).end(served.body)
+}
+
+function requireChromium(): void {
+  if (existsSync(CHROMIUM)) return
+  console.log('installing chromium')
+  execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  if (!existsSync(CHROMIUM)) throw new Error(`no ${CHROMIUM}, although apt-get has installed it`)
+}
+
+interface PageResult {
+  readonly error?: string
+  readonly evaluates?: boolean
+  /** Of the Content-Security-Policy, by the modules under test. */
+  readonly violations?: readonly string[]
+  readonly verdicts?: readonly Verdict[]
+}
+
+async function runInPage(): Promise<{ result: PageResult; complaints: string[] }> {
+  const server = createServer(serve)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+  try {
+    const page = await browser.newPage()
+    const complaints: string[] = []
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+    page.on('pageerror', (error) => complaints.push(String(error)))
+    await page.goto(`http://127.0.0.1:${port}/`)
+    const element = await page.waitForSelector('#result', { state: 'attached', timeout: 120_000 }).catch((error) => {
+      throw new Error(`the page shows no result: ${complaints.join('\n')}`, { cause: error })
+    })
+    return { result: JSON.parse((await element.textContent()) ?? '{}') as PageResult, complaints }
+  } finally {
+    await browser.close()
+    server.close()
+  }
+}
+
+await lane(async () => {
+  requireChromium()
+  const expected = allVerdicts()
+  const { result, complaints } = await runInPage()
+  const inPage = new Map((result.verdicts ?? []).map((verdict) => [verdict.name, verdict.verdict]))
+  check('the page has run', result.error === undefined, result.error)
+  check('the page may not evaluate strings', result.evaluates === false)
+  check('nothing else broke the policy', result.violations?.length === 0, result.violations?.join('\n'))
+  check('the console is empty', complaints.length === 0, complaints.join('\n'))
+  check('no two verdicts have one name', new Set(expected.map(({ name }) => name)).size === expected.length)
+  check('the page has as many verdicts', inPage.size === expected.length, `${inPage.size}, not ${expected.length}`)
+  for (const { name, verdict, expected: kind } of expected) {
+    const seen = inPage.get(name) ?? 'nothing'
+    check(
+      `${name}${kind === '' ? '' : ` is ${kind}`}`,
+      seen === verdict && seen.startsWith(kind) && !seen.startsWith('bug'),
+      `Node: ${verdict.slice(0, 300)}\npage: ${seen.slice(0, 300)}`,
+    )
+  }
+})

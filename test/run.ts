@@ -1,0 +1,56 @@
+/**
+ * Runs tap over the test files (all, or those named), prints failures as they come, and ends with one line
+ * `N passed, N failed`. Fails on any skip, any todo, on zero tests, and when docs/conformance.md names a test that did not run.
+ */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { parseArgs } from 'node:util'
+
+const { positionals } = parseArgs({ allowPositionals: true })
+const tap = spawn('tap', ['run', '--reporter=tap', ...positionals], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+  shell: false,
+})
+
+let passed = 0
+let failed = 0
+let unrun = 0
+let inDiagnostics = 0
+const ran = new Set<string>()
+for await (const line of createInterface({ input: tap.stdout })) {
+  const point = /^(\s*)(not )?ok \d+(?: - (.*?))?(?: # (time=|skip|todo)(.*))?(\s*\{)?$/i.exec(line)
+  if (point) {
+    const [, indent = '', not, name = '', directive = ''] = point
+    inDiagnostics = not ? indent.length + 1 : 0
+    if (/^(skip|todo)$/i.test(directive)) unrun++
+    else if (not) failed++
+    else passed++
+    if (!not) ran.add(name.replace(/\s*\{$/, ''))
+    if (not || /^(skip|todo)$/i.test(directive)) console.log(line)
+    if (indent === '' && !not) console.log(line.replace(/ # time/, '  time'))
+  } else if (inDiagnostics > 0 && line.trim() !== '') {
+    console.log(line)
+    if (line.trim() === '...') inDiagnostics = 0
+  }
+}
+const exit = await new Promise<number>((resolve) => tap.on('close', (code) => resolve(code ?? 1)))
+
+// A checklist entry is worth only as much as the test that it names, so each named test must have run.
+if (positionals.length === 0) {
+  for (const [, id = '', test = ''] of readFileSync('docs/conformance.md', 'utf8').matchAll(
+    /^\| ([A-Z]{2}-\d+) \|.*\| test: ([^|]+?) \|$/gm,
+  )) {
+    for (const name of test.split(';').map((part) => part.trim())) {
+      if (ran.has(name)) continue
+      failed++
+      console.log(`not ok - docs/conformance.md: ${id} names the test "${name}", which did not run`)
+    }
+  }
+}
+if (unrun > 0) console.log(`${unrun} tests were skipped or left to do: that is a failure`)
+if (passed === 0) console.log('no test ran: that is a failure')
+if (exit !== 0 && failed === 0) console.log(`tap exited with ${exit}`)
+const ok = exit === 0 && failed === 0 && unrun === 0 && passed > 0
+console.log(`${passed} passed, ${ok ? 0 : Math.max(1, failed + unrun)} failed`)
+process.exitCode = ok ? 0 : 1

@@ -1,0 +1,88 @@
+/** A server in this process over a real data folder, with logs made as `treeline-server init` makes them. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type OpenLogs, openLogs } from '../../cmd/server/open-logs.ts'
+import { toUtf8 } from '../../src/core/bytes.ts'
+import { formatVkey } from '../../src/core/note.ts'
+import { buildServer } from '../../src/http/server.ts'
+import { type Clocks, systemClocks } from '../../src/log/clock.ts'
+import { genesisOf } from '../../src/log/genesis.ts'
+import { createLog, prepareLog } from '../../src/log/init.ts'
+import { nativeVerify } from '../../src/log/native-verify.ts'
+import type { QueueLimits } from '../../src/log/sequencer.ts'
+import type { Store } from '../../src/store/store.ts'
+import { type Actor, policyDocument, type SignerRule, signedPolicy } from './actors.ts'
+
+export const ORIGIN = 'log.example/test'
+
+export function temporaryFolder(t: { teardown(f: () => unknown): unknown }): string {
+  const folder = mkdtempSync(join(tmpdir(), 'treeline-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export async function makeRawLog(data: string, name = 'raw', origin = `log.example/${name}`): Promise<string> {
+  const { files, signer } = prepareLog(data, name, origin, 'raw')
+  await createLog(files, signer, 'raw')
+  return formatVkey(signer.key)
+}
+
+export async function makeEventLog(
+  data: string,
+  administrators: readonly Actor[],
+  signers: readonly SignerRule[],
+  { name = 'test', origin = ORIGIN, change = {} }: { name?: string; origin?: string; change?: object } = {},
+): Promise<{ vkey: string; document: Record<string, unknown> }> {
+  const { files, signer } = prepareLog(data, name, origin, 'events')
+  const vkey = formatVkey(signer.key)
+  const document = policyDocument(origin, vkey, administrators, signers, change)
+  const policy = toUtf8(signedPolicy(document, administrators))
+  await createLog(files, signer, 'events', await genesisOf(data, policy, vkey, nativeVerify))
+  return { vkey, document }
+}
+
+export interface TestServer {
+  readonly url: string
+  readonly opened: OpenLogs
+  readonly failures: unknown[]
+  close(): Promise<void>
+}
+
+export interface TestServerOptions {
+  readonly clocks?: Clocks
+  readonly wrap?: (store: Store) => Store
+  readonly limits?: Partial<QueueLimits>
+  readonly publishInterval?: number
+  readonly acceptClock?: boolean
+}
+
+export async function startServer(data: string, options: TestServerOptions = {}): Promise<TestServer> {
+  const failures: unknown[] = []
+  const opened = await openLogs({
+    data,
+    clocks: options.clocks ?? systemClocks,
+    log: {
+      publishInterval: options.publishInterval ?? 1,
+      acceptClock: options.acceptClock ?? false,
+      queueEntries: 1_000,
+      queueBytes: 2 ** 24,
+      batchEntries: 256,
+      batchBytes: 2 ** 22,
+      ...options.limits,
+    },
+    onFailure: (error) => failures.push(error),
+    wrap: options.wrap ?? ((store) => store),
+  })
+  const app = await buildServer(opened.logs, { bodyLimit: 2 ** 20, batchBytes: 32 * 2 ** 20 })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  return {
+    url,
+    opened,
+    failures,
+    async close() {
+      await app.close()
+      await opened.close()
+    },
+  }
+}
