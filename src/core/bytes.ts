@@ -33,11 +33,19 @@ export function toHex(bytes: Uint8Array): string {
   return text
 }
 
+/** Values of the characters 0-9 and a-f, else -1. */
+const DIGITS = Int8Array.from({ length: 128 }, (_, code) => '0123456789abcdef'.indexOf(String.fromCharCode(code)))
+
 /** Lowercase hex of an even length, or undefined. */
 export function fromHex(text: string): Uint8Array | undefined {
-  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) return undefined
+  if (text.length % 2 !== 0) return undefined
   const bytes = new Uint8Array(text.length / 2)
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
+  for (let i = 0; i < bytes.length; i++) {
+    const high = DIGITS[text.charCodeAt(2 * i)] ?? -1
+    const low = DIGITS[text.charCodeAt(2 * i + 1)] ?? -1
+    if (high < 0 || low < 0) return undefined
+    bytes[i] = (high << 4) | low
+  }
   return bytes
 }
 

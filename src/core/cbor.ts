@@ -7,7 +7,7 @@
  * decodes. The `no-eval` build because pages with our Content-Security-Policy may not generate code.
  */
 import { Encoder, type Options } from 'cbor-x/index-no-eval'
-import { compare, equal } from './bytes.ts'
+import { compare, equal, toUtf8 } from './bytes.ts'
 import { TreelineError } from './errors.ts'
 
 export type Cbor = number | string | boolean | null | Uint8Array | readonly Cbor[] | ReadonlyMap<number | string, Cbor>
@@ -45,14 +45,24 @@ function ordered(value: Cbor): unknown {
   if (value === null || typeof value === 'boolean' || value instanceof Uint8Array) return value
   if (Array.isArray(value)) return value.map(ordered)
   if (value instanceof Map) {
-    const members = [...value].map(([key, item]) => {
-      if (typeof key !== 'number' && typeof key !== 'string') throw new TypeError('a key is an integer or text')
-      const orderedKey = ordered(key)
-      return { encodedKey: encode(orderedKey), member: [orderedKey, ordered(item)] as const }
-    })
-    return new Map(members.sort((a, b) => compare(a.encodedKey, b.encodedKey)).map(({ member }) => member))
+    const members: [number | string, Cbor][] = [...value]
+    if (members.some(([key]) => typeof key !== 'number' && typeof key !== 'string')) {
+      throw new TypeError('a key is an integer or text')
+    }
+    members.sort(([a], [b]) => compareKeys(a, b))
+    return new Map(members.map(([key, item]) => [ordered(key), ordered(item)]))
   }
   throw new TypeError(`no CBOR for a ${typeof value}`)
+}
+
+/** As their encodings compare, bytewise: 0, 1, … then -1, -2, … then text, which begins with its length. */
+function compareKeys(a: number | string, b: number | string): number {
+  if (typeof a === 'number' && typeof b === 'number') return a < 0 === b < 0 ? Math.abs(a) - Math.abs(b) : b - a
+  if (typeof a === 'string' && typeof b === 'string') {
+    const [x, y] = [toUtf8(a), toUtf8(b)]
+    return x.length - y.length || compare(x, y)
+  }
+  return typeof a === 'number' ? -1 : 1
 }
 
 const malformed = (why: string, cause?: unknown): TreelineError =>

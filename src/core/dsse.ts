@@ -6,7 +6,7 @@ import { isObject } from './payload.ts'
 import { canonicalSignature, type VerifySignature } from './signature.ts'
 import { parseJson } from './strict-json.ts'
 
-export interface EnvelopeSignature {
+interface EnvelopeSignature {
   /** A hint, not signed; '' where there is none. */
   readonly keyid: string
   readonly signature: Uint8Array

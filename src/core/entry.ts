@@ -38,18 +38,18 @@ export interface EventEntry extends UnderPolicy, Description {
   readonly batch?: { readonly header: number; readonly position: number }
 }
 
-export interface BatchEntry extends UnderPolicy, Pick<Description, 'keys' | 'payloadType'> {
+interface BatchEntry extends UnderPolicy, Pick<Description, 'keys' | 'payloadType'> {
   readonly kind: typeof BATCH
 }
 
-export interface RedactionEntry extends UnderPolicy {
+interface RedactionEntry extends UnderPolicy {
   readonly kind: typeof REDACTION
   /** Key 10: the redacted indexes, ascending, and a code that says why. */
   readonly indexes: readonly number[]
   readonly reason: string
 }
 
-export interface DocumentEntry extends Common {
+interface DocumentEntry extends Common {
   readonly kind: typeof GENESIS | typeof POLICY
 }
 

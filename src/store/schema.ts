@@ -40,7 +40,7 @@ CREATE TABLE entries (
   bundle BLOB NOT NULL
 ) STRICT;
 
--- id = level * 2^48 + index; hashes are 256 of 32 bytes, nodes the 16 of height 4 above them.
+-- A quarter of a full tile: id = level * 2^48 + index * 4 + quarter; 64 hashes and the 4 nodes of height 4 above them.
 CREATE TABLE tiles (
   id INTEGER PRIMARY KEY,
   hashes BLOB NOT NULL,

@@ -31,6 +31,8 @@ export interface StoredTile {
 export interface Store {
   readonly origin: string
   readonly profile: string
+  /** How commits reach the disk, read back from the engine. */
+  readonly durability: string
   head(): Promise<Head>
   /** Durable, power loss included, when it resolves. After a rejection nothing is known until the store is opened again. */
   commit(commit: Commit): Promise<void>

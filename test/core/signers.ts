@@ -28,7 +28,7 @@ export function p256Signer(seed: number): Signer {
 }
 
 /** What each signer says of the payload. */
-export const signAll = (payloadType: string, payload: Uint8Array, signers: readonly Signer[]): VerifiedSignature[] =>
+const signAll = (payloadType: string, payload: Uint8Array, signers: readonly Signer[]): VerifiedSignature[] =>
   signers
     .map(({ key, sign }) => ({ key, signature: sign(pae(payloadType, payload)) }))
     .sort((a, b) => (a.key.id < b.key.id ? -1 : 1))

@@ -5,7 +5,6 @@
  *
  *   npm exec -- node test/lanes/browser.ts
  */
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -13,7 +12,7 @@ import { stripTypeScriptTypes } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
-import { check, lane, ROOT } from './lane.ts'
+import { check, lane, must, ROOT } from './lane.ts'
 import { allVerdicts, type Verdict } from './verdicts.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
@@ -57,12 +56,9 @@ function serve({ url = '/' }: IncomingMessage, response: ServerResponse): void {
   else response.writeHead(200, { 'content-type': served.type, 'content-security-policy': POLICY }).end(served.body)
 }
 
-function requireChromium(): void {
+async function needChromium(): Promise<void> {
   if (existsSync(CHROMIUM)) return
-  console.log('installing chromium')
-  execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  await must('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], { seconds: 600 })
   if (!existsSync(CHROMIUM)) throw new Error(`no ${CHROMIUM}, although apt-get has installed it`)
 }
 
@@ -108,7 +104,7 @@ async function runInPage(): Promise<{ result: PageResult; complaints: string[] }
 }
 
 await lane(async () => {
-  requireChromium()
+  await needChromium()
   const expected = allVerdicts()
   const { result, complaints } = await runInPage()
   const inPage = new Map((result.verdicts ?? []).map((verdict) => [verdict.name, verdict.verdict]))
