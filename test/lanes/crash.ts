@@ -36,7 +36,10 @@ export interface Load {
   readonly delay: number
 }
 
-/** Keeps every connection busy with what `next` gives, and kills the server with SIGKILL at a random moment after `least` answers. */
+/**
+ * Keeps every connection busy with what `next` gives, and kills the server with SIGKILL at a random moment after
+ * `least` answers.
+ */
 export async function loadAndKill<S extends Submission>(
   server: Server,
   client: TileClient,

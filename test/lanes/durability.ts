@@ -1,10 +1,10 @@
 /**
  * An acknowledged entry is on disk. Two views of it, for neither is enough alone:
  *
- * - The order of system calls. A process that is killed loses nothing that the kernel has, so only the trace shows that an answer waits for
- *   the disk: between reading a request and answering it, the journal is written and synced.
- * - kill -9 under load, many times: what was acknowledged is where it was said to be, every checkpoint that anyone saw is a prefix of the next, nothing is there twice, and
- *   the log still agrees with itself.
+ * - The order of system calls. A process that is killed loses nothing that the kernel has, so only the trace shows that
+ *   an answer waits for the disk: between reading a request and answering it, the journal is written and synced.
+ * - kill -9 under load, many times: what was acknowledged is where it was said to be, every checkpoint that anyone saw
+ *   is a prefix of the next, nothing is there twice, and the log still agrees with itself.
  *
  * Both must fail on a server that answers before it commits.
  */

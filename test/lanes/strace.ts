@@ -44,15 +44,15 @@ export async function trace(pid: number, body: () => Promise<void>): Promise<Cal
 /** Joins the halves of calls that another thread interrupted. */
 export function parseTrace(text: string): Call[] {
   const calls: Call[] = []
-  const open = new Map<string, { name: string; args: string; began: number }>()
+  const open = new Map<string, { args: string; began: number }>()
   text.split('\n').forEach((line, at) => {
     const [, thread = '', rest = ''] = /^(\d+) +(.*)$/.exec(line) ?? []
     const resumed = /^<\.\.\. (\w+) resumed>(.*)$/.exec(rest)
-    const begun = resumed ? open.get(thread) : { name: '', args: rest, began: at }
+    const begun = resumed ? open.get(thread) : { args: rest, began: at }
     if (begun === undefined) return
     const whole = resumed ? begun.args + resumed[2] : rest
     if (whole.endsWith('<unfinished ...>')) {
-      open.set(thread, { name: '', args: whole.slice(0, -'<unfinished ...>'.length), began: at })
+      open.set(thread, { args: whole.slice(0, -'<unfinished ...>'.length), began: at })
       return
     }
     open.delete(thread)

@@ -1,7 +1,8 @@
 /**
- * Judges of the `raw` profile, tiles and proofs, none of which shares code with us: Tessera's fsck rebuilds the root of logs of
- * telling sizes from their entries and compares every tile; its hammer writes and reads at load and checks every checkpoint for consistency;
- * torchwood verifies our tlog-proof files. Each judge must also refuse what is wrong, or its consent would mean nothing.
+ * Judges of the `raw` profile, tiles and proofs, none of which shares code with us: Tessera's fsck rebuilds the root of
+ * logs of telling sizes from their entries and compares every tile; its hammer writes and reads at load and checks every
+ * checkpoint for consistency; torchwood verifies our tlog-proof files. Each judge must also refuse what is wrong, or its
+ * consent would mean nothing.
  */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
