@@ -21,14 +21,25 @@ export type NodeReader = (node: Node) => Hash
 /** SHA-256 of nothing. */
 export const EMPTY_ROOT: Hash = sha256(new Uint8Array(0))
 
-const LEAF = Uint8Array.of(0)
-const NODE = Uint8Array.of(1)
+// One buffer each for all: hashing is synchronous, and an allocation would cost as much as a short hash.
+const leafInput = new Uint8Array(1 + 65_535)
+const nodeInput = new Uint8Array(1 + 2 * HASH_SIZE)
+nodeInput[0] = 1
 
 /** SHA-256(0x00 ‖ entry), RFC 6962 section 2.1. */
-export const leafHash = (entry: Uint8Array): Hash => sha256(concat(LEAF, entry))
+export function leafHash(entry: Uint8Array): Hash {
+  if (entry.length >= leafInput.length) return sha256(concat(Uint8Array.of(0), entry))
+  leafInput.set(entry, 1)
+  return sha256(leafInput.subarray(0, 1 + entry.length))
+}
 
-/** SHA-256(0x01 ‖ left ‖ right), RFC 6962 section 2.1. */
-export const nodeHash = (left: Hash, right: Hash): Hash => sha256(concat(NODE, left, right))
+/** SHA-256(0x01 ‖ left ‖ right), RFC 6962 section 2.1. Both have 32 bytes. */
+export function nodeHash(left: Hash, right: Hash): Hash {
+  if (left.length !== HASH_SIZE || right.length !== HASH_SIZE) throw new RangeError('a node is made of two hashes')
+  nodeInput.set(left, 1)
+  nodeInput.set(right, 1 + HASH_SIZE)
+  return sha256(nodeInput)
+}
 
 /** Half-open range of leaves. */
 type Range = readonly [from: number, to: number]

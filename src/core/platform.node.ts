@@ -8,7 +8,13 @@ import { hash } from 'node:crypto'
 /** A Buffer's slice shares memory where a Uint8Array's copies, so no Buffer may enter the core. */
 const plain = (bytes: Buffer): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-export const sha256 = (bytes: Uint8Array): Uint8Array => plain(hash('sha256', bytes, 'buffer'))
+export function sha256(bytes: Uint8Array): Uint8Array {
+  // As a string of 32 characters: making a Buffer across the native boundary costs more than hashing a node.
+  const text = hash('sha256', bytes, 'binary')
+  const digest = new Uint8Array(32)
+  for (let i = 0; i < 32; i++) digest[i] = text.charCodeAt(i)
+  return digest
+}
 
 const BLOCK = 64
 

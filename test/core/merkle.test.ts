@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { equal, fromHex, toHex } from '../../src/core/bytes.ts'
+import { sha256 } from '#platform'
+import { concat, equal, fromHex, toHex } from '../../src/core/bytes.ts'
 import {
   consistencyRanges,
   EMPTY_ROOT,
@@ -130,14 +131,17 @@ t.test('each pair of trees to size 130 is proved consistent, between its own siz
 
 t.test('a hash that is not 32 bytes never verifies', (t) => {
   const short = (hash: Hash) => hash.subarray(0, 31)
+  // What a verifier that did not look at lengths would compute.
+  const looseNode = (left: Hash, right: Hash) => sha256(concat(Uint8Array.of(1), left, right))
+  t.throws(() => nodeHash(short(leaves[0]!), leaves[1]!), RangeError)
   const none = new Uint8Array(0)
   for (const bad of [short(leaves[0]!), none, new Uint8Array(33)]) {
     t.notOk(verifyInclusion(0n, 1n, bad, [], bad), 'a leaf that is its own root')
-    t.notOk(verifyInclusion(0n, 2n, leaves[0]!, [bad], nodeHash(leaves[0]!, bad)), 'in a path')
+    t.notOk(verifyInclusion(0n, 2n, leaves[0]!, [bad], looseNode(leaves[0]!, bad)), 'in a path')
     t.notOk(verifyConsistency(1n, 1n, bad, bad, []), 'two equal roots')
     t.notOk(verifyConsistency(0n, 1n, EMPTY_ROOT, bad, []), 'a new root')
-    t.notOk(verifyConsistency(1n, 2n, bad, nodeHash(bad, leaves[1]!), [leaves[1]!]), 'an old root that is a node')
-    t.notOk(verifyConsistency(1n, 2n, leaves[0]!, nodeHash(leaves[0]!, bad), [bad]), 'in a proof')
+    t.notOk(verifyConsistency(1n, 2n, bad, looseNode(bad, leaves[1]!), [leaves[1]!]), 'an old root that is a node')
+    t.notOk(verifyConsistency(1n, 2n, leaves[0]!, looseNode(leaves[0]!, bad), [bad]), 'in a proof')
   }
   t.end()
 })
