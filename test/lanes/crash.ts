@@ -27,6 +27,27 @@ export interface Killed<S extends Submission> {
   readonly checkpoints: readonly SeenCheckpoint[]
 }
 
+/** Broken promises: of answers, and of anything else. */
+export interface Found {
+  readonly lost: string[]
+  readonly wrong: string[]
+}
+
+/** What the clients of a log know of it, over all its crashes. */
+export interface Memory {
+  readonly data: string
+  readonly acknowledged: number
+  readonly checkpoints: number
+  /** Makes the log. */
+  init(): Promise<void>
+  client(url: string): TileClient
+  next(): Submission
+  /** Takes what clients knew at a kill; returns what was wrong with the answers themselves. */
+  remember(killed: Killed<Submission>): string[]
+  /** Reads the log again after a restart. */
+  audit(url: string): Promise<Found>
+}
+
 export interface Load {
   readonly connections: number
   /** Answers before the kill may come. */

@@ -9,27 +9,25 @@
  * Both must fail on a server that answers before it commits.
  */
 import { Pool } from 'undici'
-import { equal, fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
-import { leafHash, verifyConsistency } from '../../src/core/merkle.ts'
-import { TILE_WIDTH } from '../../src/core/tile.ts'
-import { Tree } from '../../src/core/tree.ts'
-import { type Killed, type Load, loadAndKill, type Submission } from './crash.ts'
-import { check, eventually, initRaw, lane, SERVER, startServer, tempFolder, treelineServer } from './lane.ts'
+import { type Load, loadAndKill, type Memory } from './crash.ts'
+import { EventMemory } from './event-memory.ts'
+import { check, initRaw, lane, SERVER, startServer, tempFolder, treelineServer } from './lane.ts'
+import { RawMemory } from './raw-memory.ts'
 import { type Call, trace } from './strace.ts'
-import { type SeenCheckpoint, TileClient } from './tile-client.ts'
 import { needProgram } from './tools.ts'
 
 const EARLY = 'test/lanes/early-answer-server.ts'
-const NAME = 'crashed'
+const NAME = 'traced'
 const SERVE = ['--publish-interval', '50']
-const ROUNDS = 50
 const LOAD: Load = { connections: 64, least: 500, spread: 500, delay: 30 }
 
 async function durability(): Promise<void> {
   await needProgram('strace', 'apt-get install strace')
   await answersFollowTheDisk()
-  await killedManyTimes()
-  await earlyAnswersAreNoticed()
+  await killedManyTimes('raw', 15, new RawMemory())
+  await earlyAnswersAreNoticed('raw', new RawMemory())
+  await killedManyTimes('events', 50, new EventMemory())
+  await earlyAnswersAreNoticed('events', new EventMemory())
 }
 
 interface Traced {
@@ -104,106 +102,7 @@ async function answersFollowTheDisk(): Promise<void> {
   )
 }
 
-/** What the clients of a `raw` log know of it, over all its crashes. */
-class RawWitness {
-  readonly data = tempFolder()
-  #vkey = ''
-  #sent = 0
-  /** By index. */
-  readonly #acknowledged = new Map<number, string>()
-  readonly #submitted = new Set<string>()
-  readonly #seen: SeenCheckpoint[] = []
-
-  async init(): Promise<void> {
-    this.#vkey = await initRaw(this.data, NAME, 'lane.example/crashed')
-  }
-
-  get acknowledged(): number {
-    return this.#acknowledged.size
-  }
-
-  get checkpoints(): number {
-    return this.#seen.length
-  }
-
-  client(url: string): TileClient {
-    return new TileClient(`${url}/${NAME}`, this.#vkey)
-  }
-
-  /** No two submissions are alike, so that an entry says which one it was. */
-  next(): Submission {
-    const text = `entry ${this.#sent++} ${'x'.repeat(this.#sent % 300)}`
-    this.#submitted.add(text)
-    return { path: `/${NAME}/add`, body: toUtf8(text) }
-  }
-
-  /** Returns what was wrong with the answers themselves. */
-  remember({ answers, checkpoints }: Killed<Submission>): string[] {
-    const wrong: string[] = []
-    for (const { submission, status, body } of answers) {
-      const index = Number(fromUtf8(body))
-      if (status !== 200) wrong.push(`an answer of ${status}`)
-      else if (this.#acknowledged.has(index)) wrong.push(`index ${index} was given twice`)
-      else this.#acknowledged.set(index, fromUtf8(submission.body)!)
-    }
-    this.#seen.push(...checkpoints)
-    return wrong
-  }
-
-  /** Reads the whole log as a stranger and returns every broken promise. */
-  async audit(url: string): Promise<{ lost: string[]; wrong: string[] }> {
-    const lost: string[] = []
-    const wrong: string[] = []
-    const client = this.client(url)
-    const most = Math.max(-1, ...this.#acknowledged.keys())
-    const now = await eventually(
-      'a checkpoint that covers what was acknowledged',
-      async () => {
-        const checkpoint = await client.checkpoint()
-        return checkpoint.size > most ? checkpoint : undefined
-      },
-      5,
-    ).catch(() => client.checkpoint())
-
-    const entries = new Map<number, string>()
-    let tree = Tree.empty
-    for (let bundle = 0; bundle * TILE_WIDTH < now.size; bundle++) {
-      const raw = await client.bundle(bundle, now.size).catch((error: Error) => {
-        wrong.push(`bundle ${bundle}: ${error.message}`)
-        return []
-      })
-      tree = tree.append(raw.map(leafHash)).tree
-      raw.forEach((entry, i) => {
-        entries.set(bundle * TILE_WIDTH + i, fromUtf8(entry) ?? '')
-      })
-    }
-    for (const [index, text] of this.#acknowledged) {
-      if (entries.get(index) !== text) lost.push(`index ${index} was acknowledged and is ${entries.get(index)}`)
-    }
-    const texts = new Set(entries.values())
-    if (texts.size !== entries.size) wrong.push(`${entries.size - texts.size} entries are there twice`)
-    for (const text of texts) if (!this.#submitted.has(text)) wrong.push(`nobody submitted ${text}`)
-    if (!equal(tree.root, now.root)) wrong.push(`the entries do not give the root of the checkpoint of ${now.size}`)
-
-    for (const { size, root } of this.#seen.slice(-RECENT)) {
-      try {
-        const proof = size <= now.size ? await client.consistency(size, now.size) : []
-        if (!verifyConsistency(BigInt(size), BigInt(now.size), root, now.root, proof))
-          wrong.push(`the checkpoint of ${size} is no prefix of that of ${now.size}`)
-      } catch (error) {
-        wrong.push(`no consistency proof from ${size}: ${error}`)
-      }
-    }
-    this.#seen.push(now)
-    return { lost, wrong }
-  }
-}
-
-/** Checkpoints that each audit compares with the newest; consistency is transitive. */
-const RECENT = 20
-
-async function killedManyTimes(): Promise<void> {
-  const witness = new RawWitness()
+async function killedManyTimes(profile: string, rounds: number, witness: Memory): Promise<void> {
   await witness.init()
   const lost: string[] = []
   const wrong: string[] = []
@@ -211,7 +110,7 @@ async function killedManyTimes(): Promise<void> {
   let unanswered = 0
   let round = 0
   let server = await startServer(witness.data, SERVE)
-  for (; round < ROUNDS && lost.length + wrong.length + refused.length === 0; round++) {
+  for (; round < rounds && lost.length + wrong.length + refused.length === 0; round++) {
     const killed = await loadAndKill(server, witness.client(server.url), () => witness.next(), LOAD)
     wrong.push(...witness.remember(killed))
     unanswered += killed.unanswered.length
@@ -223,21 +122,30 @@ async function killedManyTimes(): Promise<void> {
     lost.push(...found.lost)
     wrong.push(...found.wrong)
   }
-  console.log(`  ${round} kills, ${unanswered} requests in flight at them, ${witness.checkpoints} checkpoints compared`)
-  const all = round === ROUNDS
+  console.log(
+    `  ${profile}: ${round} kills, ${unanswered} requests in flight at them, ${witness.checkpoints} checkpoints compared`,
+  )
+  const all = round === rounds
   check(
-    `each of ${witness.acknowledged} acknowledged entries is at its index`,
+    `${profile}: each of ${witness.acknowledged} acknowledged entries is at its index`,
     all && lost.length === 0,
     lost.join('\n'),
   )
-  check('no checkpoint is taken back, nothing is there twice', all && wrong.length === 0, wrong.join('\n'))
-  check('treeline-server check accepts what each kill left behind', all && refused.length === 0, refused.join('\n'))
-  check('requests were in flight at the kills', unanswered >= ROUNDS * (LOAD.connections / 2), `${unanswered}`)
-  check('the server stops when told to', (await server.stop()) === 0)
+  check(`${profile}: no checkpoint is taken back, nothing is there twice`, all && wrong.length === 0, wrong.join('\n'))
+  check(
+    `${profile}: treeline-server check accepts what each kill left behind`,
+    all && refused.length === 0,
+    refused.join('\n'),
+  )
+  check(
+    `${profile}: requests were in flight at the kills`,
+    unanswered >= rounds * (LOAD.connections / 2),
+    `${unanswered}`,
+  )
+  check(`${profile}: the server stops when told to`, (await server.stop()) === 0)
 }
 
-async function earlyAnswersAreNoticed(): Promise<void> {
-  const witness = new RawWitness()
+async function earlyAnswersAreNoticed(profile: string, witness: Memory): Promise<void> {
   await witness.init()
   let lost = 0
   let round = 0
@@ -248,7 +156,7 @@ async function earlyAnswersAreNoticed(): Promise<void> {
     lost = (await witness.audit(server.url)).lost.length
     await server.kill()
   }
-  check('kills show a server that answers before it commits', lost > 0, `${round} kills, nothing lost`)
+  check(`${profile}: kills show a server that answers before it commits`, lost > 0, `${round} kills, nothing lost`)
   console.log(`  ${lost} acknowledged entries lost by it at kill ${round}`)
 }
 
