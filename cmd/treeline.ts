@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+import { main } from './cli.ts'
+import { keygenCommand } from './client/keygen.ts'
+import { policyCommands } from './client/policy.ts'
+import { evidenceCommand, getCommand, proofCommand } from './client/read.ts'
+import { redactCommand } from './client/redact.ts'
+import { drainCommand, submitCommand } from './client/submit.ts'
+import { trustCommand } from './client/trust.ts'
+import { verifyCommand } from './client/verify.ts'
+
+await main('treeline', 'Logs events of machine-learning pipelines, and proves what was logged.', [
+  keygenCommand,
+  submitCommand,
+  drainCommand,
+  getCommand,
+  proofCommand,
+  evidenceCommand,
+  verifyCommand,
+  ...policyCommands,
+  redactCommand,
+  trustCommand,
+])
