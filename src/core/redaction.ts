@@ -12,7 +12,7 @@ import { parseJson } from './strict-json.ts'
 
 export const REDACTION_REQUEST = 'application/vnd.treeline.redaction.v1+json'
 /** Keeps the entry, which lists the indexes, within its limit. */
-export const MAX_REDACTED = 1_000
+const MAX_REDACTED = 1_000
 
 export interface RedactionRequest {
   readonly origin: string

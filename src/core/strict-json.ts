@@ -20,7 +20,7 @@ export function parseJson(bytes: Uint8Array, malformed: Code): unknown {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new TreelineError(malformed, 'not JSON', {}, { cause: error })
+    throw new TreelineError(malformed, 'the bytes are not one JSON document', {}, { cause: error })
   }
   // Of equal keys JSON.parse keeps one, after unescaping, so a duplicate shows as a member that is missing.
   if (colons > 0 && members(value) !== colons) {

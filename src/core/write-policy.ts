@@ -25,7 +25,7 @@ export interface Signer {
   readonly suspended: Suspension | null
 }
 
-export interface Suspension {
+interface Suspension {
   /** When it was suspended, and from when on its signatures are doubted, ms since the Unix epoch. */
   readonly since: number
   readonly compromisedSince: number | null

@@ -9,6 +9,7 @@ import type { Admitted, EventLog } from '../log/events.ts'
 import { evidenceOf } from '../log/evidence.ts'
 import { envelopeOf, eventDocument, receiptDocument } from './documents.ts'
 import { batchAnswers } from './ndjson.ts'
+import { LIMIT, NUMBER, query } from './query.ts'
 import { findLog, type ServedLogs } from './served-log.ts'
 
 interface LogParams {
@@ -45,16 +46,20 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, limits: { re
     return eventDocument(log, index, entry, true)
   })
 
-  app.get<{ Params: LogParams; Querystring: { from?: string; limit?: string } }>('/:log/v1/events', async (request) => {
-    const { log } = findEvents(logs, request.params.log)
-    const from = Number(request.query.from ?? 0)
-    const limit = Number(request.query.limit ?? DEFAULT_LIMIT)
-    const { tree, note } = log.head
-    const to = Math.min(tree.size, from + limit)
-    const entries = from < to ? await log.store.entries(from, to) : []
-    const events = await Promise.all(entries.map((entry, i) => eventDocument(log, from + i, entry, true)))
-    return { events, next: to < tree.size ? to : null, completeTo: tree.size, checkpoint: note }
-  })
+  app.get<{ Params: LogParams; Querystring: { from?: string; limit?: string } }>(
+    '/:log/v1/events',
+    { schema: { querystring: query({ from: NUMBER, limit: LIMIT }) } },
+    async (request) => {
+      const { log } = findEvents(logs, request.params.log)
+      const from = Number(request.query.from ?? 0)
+      const limit = Number(request.query.limit ?? DEFAULT_LIMIT)
+      const { tree, note } = log.head
+      const to = Math.min(tree.size, from + limit)
+      const entries = from < to ? await log.store.entries(from, to) : []
+      const events = await Promise.all(entries.map((entry, i) => eventDocument(log, from + i, entry, true)))
+      return { events, next: to < tree.size ? to : null, completeTo: tree.size, checkpoint: note }
+    },
+  )
 
   app.get<{ Params: LogParams & { index: string } }>('/:log/v1/evidence/:index', async (request, reply) => {
     const { log } = findEvents(logs, request.params.log)

@@ -56,7 +56,7 @@ export interface Problem {
   readonly [fact: string]: unknown
 }
 
-export const statusOf = (code: Code): number => STATUS[code] ?? 500
+const statusOf = (code: Code): number => STATUS[code] ?? 500
 
 export function problemOf({ code, message, facts }: TreelineError): Problem {
   const status = statusOf(code)

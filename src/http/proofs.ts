@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import { fromHex, toBase64, toHex } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
+import { HASH, NUMBER, query } from './query.ts'
 import { findLog, type ServedLogs } from './served-log.ts'
 
 interface LogParams {
@@ -11,6 +12,7 @@ interface LogParams {
 export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
   app.get<{ Params: LogParams; Querystring: { index?: string; leaf?: string; size?: string } }>(
     '/:log/v1/proofs/inclusion',
+    { schema: { querystring: query({ index: NUMBER, leaf: HASH, size: NUMBER }) } },
     async (request) => {
       const { log } = findLog(logs, request.params.log)
       const { tree } = log.head
@@ -27,6 +29,7 @@ export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
 
   app.get<{ Params: LogParams; Querystring: { from: string; to: string } }>(
     '/:log/v1/proofs/consistency',
+    { schema: { querystring: query({ from: NUMBER, to: NUMBER }, ['from', 'to']) } },
     async (request) => {
       const { log } = findLog(logs, request.params.log)
       const from = Number(request.query.from)

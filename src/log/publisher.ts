@@ -63,7 +63,7 @@ export class Publisher {
 }
 
 /** Writes beside, syncs, renames, syncs the folder: a crash leaves the old content or the new. */
-export async function replaceFile(file: string, content: string): Promise<void> {
+async function replaceFile(file: string, content: string): Promise<void> {
   const temporary = `${file}.new`
   const handle = await open(temporary, 'w')
   try {

@@ -42,14 +42,14 @@ export async function makeEventLog(
   return { vkey, document }
 }
 
-export interface TestServer {
+interface TestServer {
   readonly url: string
   readonly opened: OpenLogs
   readonly failures: unknown[]
   close(): Promise<void>
 }
 
-export interface TestServerOptions {
+interface TestServerOptions {
   readonly clocks?: Clocks
   readonly wrap?: (store: Store) => Store
   readonly limits?: Partial<QueueLimits>
