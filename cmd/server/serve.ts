@@ -37,7 +37,9 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
   })
   const app = await buildServer(logs, { bodyLimit: 2 ** 20, batchBytes: 32 * 2 ** 20 })
   const url = await app.listen({ host: host.replace(/^\[|\]$/g, ''), port: Number(port) })
-  console.log(`treeline-server listens on ${url} with ${[...logs.keys()].join(', ')}`)
+  // What an answer is worth, as the engine says it: read back, not repeated from the code.
+  const durability = new Set([...logs.values()].map(({ log }) => log.store.durability))
+  console.log(`treeline-server listens on ${url} with ${[...logs.keys()].join(', ')} (${[...durability].join('; ')})`)
 
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())

@@ -64,8 +64,11 @@ export class Receipts {
   }
 
   async keep(receipt: Receipt): Promise<string> {
-    const file = join(this.#folder, `${String(receipt.index).padStart(20, '0')}.json`)
-    await writeDurably(file, receiptText(receipt))
+    const text = receiptText(receipt)
+    // Named by its content too: of two histories with one index, both receipts are the evidence.
+    const name = `${String(receipt.index).padStart(20, '0')}-${toHex(sha256(toUtf8(text))).slice(0, 16)}.json`
+    const file = join(this.#folder, name)
+    await writeDurably(file, text)
     return file
   }
 
@@ -73,7 +76,7 @@ export class Receipts {
   pending(): string[] {
     return existsSync(this.#folder)
       ? readdirSync(this.#folder)
-          .filter((name) => /^[0-9]{20}\.json$/.test(name))
+          .filter((name) => /^[0-9]{20}-[0-9a-f]{16}\.json$/.test(name))
           .sort()
       : []
   }

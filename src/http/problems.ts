@@ -74,7 +74,7 @@ export function fromFramework(error: FastifyError): TreelineError | undefined {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new TreelineError('UNSUPPORTED_MEDIA_TYPE', 'this route does not take that Content-Type')
     case 'FST_ERR_VALIDATION':
-      return new TreelineError('UNKNOWN_PARAMETER', `${error.message}: see the API description at /docs`)
+      return new TreelineError('UNKNOWN_PARAMETER', `${error.message}: docs/api.md has the parameters`)
     default:
       return (error.statusCode ?? 500) < 500
         ? new TreelineError('MALFORMED_ENVELOPE', `the request could not be read: ${error.message}`)

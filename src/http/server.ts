@@ -33,7 +33,7 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
     if (path.includes('%')) throw new TreelineError('NOT_FOUND', 'no path here has a percent sign')
   })
   app.setNotFoundHandler((_request, reply) =>
-    sendProblem(reply, new TreelineError('NOT_FOUND', 'there is nothing at this path: see /docs')),
+    sendProblem(reply, new TreelineError('NOT_FOUND', 'there is nothing at this path: docs/api.md has the routes')),
   )
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const answer = error instanceof TreelineError ? error : fromFramework(error)

@@ -54,12 +54,12 @@ async function start(): Promise<Server> {
   )
   let durability = 'not said'
   createInterface({ input: child.stderr! }).on('line', (line) => {
-    durability = /"durability":"([^"]+)"/.exec(line)?.[1] ?? durability
     if (/"level":(50|60)/.test(line)) console.error(line)
   })
   const url = await new Promise<URL>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)))
     createInterface({ input: child.stdout! }).on('line', (line) => {
+      durability = /\((journal_mode.*)\)/.exec(line)?.[1] ?? durability
       const found = /listens on (http\S+)/.exec(line)?.[1]
       if (found) resolve(new URL(found))
     })
