@@ -2,6 +2,7 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { TreelineError } from '../core/errors.ts'
 import { plain } from '../store/plain.ts'
 import { eventRoutes } from './events.ts'
+import { healthRoutes } from './health.ts'
 import { fromFramework, sendProblem } from './problems.ts'
 import { proofRoutes } from './proofs.ts'
 import { rawRoutes } from './raw.ts'
@@ -53,6 +54,7 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
       )
   })
 
+  healthRoutes(app, logs)
   tileRoutes(app, logs)
   rawRoutes(app, logs)
   proofRoutes(app, logs)

@@ -50,6 +50,16 @@ export class LogClock {
     return Math.max(Math.round(wall), this.#last)
   }
 
+  /** Why `now` would throw, or undefined. */
+  get refusal(): TreelineError | undefined {
+    try {
+      this.now()
+      return undefined
+    } catch (error) {
+      return error as TreelineError
+    }
+  }
+
   /** Called with the time of entries that are durable. */
   advance(time: number): void {
     this.#last = Math.max(this.#last, time)

@@ -39,6 +39,7 @@ export class Log {
   readonly #sequencer: Sequencer
   readonly #publisher: Publisher
   readonly #housekeeping: Housekeeping
+  readonly #clock: LogClock
   readonly #frozen: TreelineError | undefined
 
   private constructor(
@@ -48,6 +49,7 @@ export class Log {
       publisher: Publisher
       prover: Prover
       housekeeping: Housekeeping
+      clock: LogClock
       frozen: TreelineError | undefined
     },
   ) {
@@ -59,6 +61,7 @@ export class Log {
     this.#sequencer = inner.sequencer
     this.#publisher = inner.publisher
     this.#housekeeping = inner.housekeeping
+    this.#clock = inner.clock
     this.#frozen = inner.frozen
   }
 
@@ -84,12 +87,13 @@ export class Log {
             [signer],
           )
     const housekeeping = new Housekeeping(store, onFailure)
+    const clock = new LogClock(parts.clocks, (await store.head()).time, options.acceptClock)
     const sequencer = new Sequencer({
       store,
       prover,
       tree,
       sign,
-      clock: new LogClock(parts.clocks, (await store.head()).time, options.acceptClock),
+      clock,
       limits: options,
       onHead: (head) => {
         publisher.offer(head)
@@ -98,7 +102,7 @@ export class Log {
       onFailure,
     })
     if (!frozen && published?.note !== sequencer.head.note) publisher.offer(sequencer.head)
-    return new Log(parts, { sequencer, publisher, prover, housekeeping, frozen })
+    return new Log(parts, { sequencer, publisher, prover, housekeeping, clock, frozen })
   }
 
   /** The committed head, which receipts and proofs are for. */
@@ -117,7 +121,7 @@ export class Log {
 
   /** Why nothing can be appended, or undefined. */
   get refusal(): TreelineError | undefined {
-    return this.#frozen ?? this.#sequencer.stopped
+    return this.#frozen ?? this.#sequencer.stopped ?? this.#clock.refusal
   }
 
   async append(candidate: Candidate): Promise<Appended> {

@@ -169,3 +169,12 @@ t.test('what a raw log does not take', async (t) => {
   const biggest = await post(server.url, '/raw/add', new Uint8Array(MAX_ENTRY_SIZE))
   t.equal(biggest.body.toString(), String(SIZE))
 })
+
+t.test('the page lists the logs, and a server whose logs take entries is ready', async (t) => {
+  const page = await ask(server.url, '/')
+  t.equal(page.headers['content-type'], 'text/html; charset=utf-8')
+  t.match(page.headers['content-security-policy'], /^default-src 'none'/)
+  t.ok(page.body.includes('log.example/raw') && page.body.includes(vkey))
+  const readiness = await ask(server.url, '/readyz')
+  t.match([readiness.status, json(readiness)], [200, { ready: true, logs: [{ name: 'raw', ready: true, code: null }] }])
+})

@@ -60,6 +60,12 @@ for (const when of ['before', 'after'] as const) {
       t.equal((await submit(server.url, kept)).status, 200, 'what is in is still known')
       t.equal(json(await submit(server.url, event(signer, 'later'))).code, 'STORAGE_FAILED', 'writes do not')
       t.equal(server.failures.length, 1)
+      const readiness = await ask(server.url, '/readyz')
+      t.match(
+        [readiness.status, json(readiness)],
+        [503, { ready: false, logs: [{ name: 'test', code: 'STORAGE_FAILED' }] }],
+      )
+      t.equal((await ask(server.url, '/healthz')).status, 200)
       await server.close()
 
       const again = await startServer(data)
@@ -98,6 +104,7 @@ t.test('a clock that was set stops appends until it agrees', async (t) => {
     shift = ms
     await t.rejects(addRaw(log, entry(1)), { code: 'CLOCK' })
     t.equal(log.head.tree.size, 1)
+    t.equal(json(await ask(server.url, '/readyz')).logs[0].code, 'CLOCK')
   }
   shift = 3_000
   await addRaw(log, entry(1))
