@@ -38,13 +38,17 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, limits: { re
     },
   )
 
-  app.get<{ Params: LogParams & { index: string } }>('/:log/v1/events/:index', async (request) => {
-    const { log } = findEvents(logs, request.params.log)
-    const index = indexOf(request.params.index)
-    const entry = index < log.head.tree.size ? await log.store.entry(index) : undefined
-    if (entry === undefined) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${request.params.index}`)
-    return eventDocument(log, index, entry, true)
-  })
+  app.get<{ Params: LogParams & { index: string } }>(
+    '/:log/v1/events/:index',
+    { schema: { querystring: query({}) } },
+    async (request) => {
+      const { log } = findEvents(logs, request.params.log)
+      const index = indexOf(request.params.index)
+      const entry = index < log.head.tree.size ? await log.store.entry(index) : undefined
+      if (entry === undefined) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${request.params.index}`)
+      return eventDocument(log, index, entry, true)
+    },
+  )
 
   app.get<{ Params: LogParams; Querystring: { from?: string; limit?: string } }>(
     '/:log/v1/events',
@@ -61,13 +65,20 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, limits: { re
     },
   )
 
-  app.get<{ Params: LogParams & { index: string } }>('/:log/v1/evidence/:index', async (request, reply) => {
-    const { log } = findEvents(logs, request.params.log)
-    const file = formatEvidence(await evidenceOf(log, indexOf(request.params.index)))
-    return reply.type('text/plain; charset=utf-8').header('cache-control', 'private, no-cache').send(Buffer.from(file))
-  })
+  app.get<{ Params: LogParams & { index: string } }>(
+    '/:log/v1/evidence/:index',
+    { schema: { querystring: query({}) } },
+    async (request, reply) => {
+      const { log } = findEvents(logs, request.params.log)
+      const file = formatEvidence(await evidenceOf(log, indexOf(request.params.index)))
+      return reply
+        .type('text/plain; charset=utf-8')
+        .header('cache-control', 'private, no-cache')
+        .send(Buffer.from(file))
+    },
+  )
 
-  app.get<{ Params: LogParams }>('/:log/v1/policy', async (request) => {
+  app.get<{ Params: LogParams }>('/:log/v1/policy', { schema: { querystring: query({}) } }, async (request) => {
     const { log, policy } = findEvents(logs, request.params.log)
     const envelope = (await envelopeOf(log, policy.index, false)) as { payload: string }
     const document = JSON.parse(Buffer.from(envelope.payload, 'base64').toString()) as unknown

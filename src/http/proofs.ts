@@ -39,7 +39,7 @@ export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
     },
   )
 
-  app.get('/v1/logs', async () =>
+  app.get('/v1/logs', { schema: { querystring: query({}) } }, async () =>
     Promise.all(
       [...logs.values()].map(async ({ log }) => ({
         name: log.name,

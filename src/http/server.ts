@@ -22,7 +22,13 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
     bodyLimit: options.bodyLimit,
     // Unknown fields must stay visible and nothing may be coerced: a validator that repairs input hides it.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, strict: true, allErrors: false } },
-    routerOptions: { ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, caseSensitive: true },
+    // Node refuses a longer request line by itself; below that the router must not answer in a form of its own.
+    routerOptions: {
+      ignoreTrailingSlash: false,
+      ignoreDuplicateSlashes: false,
+      caseSensitive: true,
+      maxParamLength: 16_384,
+    },
   })
   // Bodies are judged by our own strict parsers, so they arrive as bytes whatever they claim to be.
   app.removeAllContentTypeParsers()
