@@ -52,7 +52,7 @@ CREATE TABLE addenda (
   bytes BLOB NOT NULL
 ) STRICT;
 
--- An index named by the redaction entry at "by". Its row in addenda is gone in the same transaction.
+-- An index named by the redaction entry at "by". The same transaction overwrote its bytes in addenda with zeros.
 CREATE TABLE redactions (
   entry INTEGER PRIMARY KEY,
   by INTEGER NOT NULL

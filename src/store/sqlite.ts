@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { concat } from '../core/bytes.ts'
 import { addendumDigest } from '../core/entry.ts'
@@ -66,7 +66,8 @@ export class SqliteStore implements Store {
       insertRedaction: db.prepare('INSERT OR IGNORE INTO redactions (entry, by) VALUES (?, ?)'),
       insertPolicy: db.prepare('INSERT INTO policies (entry) VALUES (?)'),
       policies: db.prepare<[], number>('SELECT entry FROM policies ORDER BY entry').pluck(),
-      deleteAddendum: db.prepare('DELETE FROM addenda WHERE entry = ?'),
+      // Zeros in place, not DELETE: that would move neighbours between pages, and secure_delete does not overwrite where they were.
+      eraseAddendum: db.prepare('UPDATE addenda SET bytes = zeroblob(length(bytes)) WHERE entry = ?'),
       entries: db.prepare<[number, number], { first: number; count: number; bundle: Uint8Array }>(
         'SELECT first, count, bundle FROM entries WHERE first >= ? AND first < ? ORDER BY first',
       ),
@@ -76,7 +77,11 @@ export class SqliteStore implements Store {
       tile: db.prepare<[number, number], StoredTile>(
         'SELECT hashes, nodes FROM tiles WHERE id >= ? AND id < ? ORDER BY id',
       ),
-      addendum: db.prepare<[number], Uint8Array>('SELECT bytes FROM addenda WHERE entry = ?').pluck(),
+      addendum: db
+        .prepare<[number], Uint8Array>(
+          'SELECT bytes FROM addenda WHERE entry = ? AND entry NOT IN (SELECT entry FROM redactions)',
+        )
+        .pluck(),
       redactedBy: db.prepare<[number], number>('SELECT by FROM redactions WHERE entry = ?').pluck(),
     }
     this.#commit = db.transaction((commit: Commit) => this.#write(commit)).immediate
@@ -109,7 +114,7 @@ export class SqliteStore implements Store {
       }
       configure(db)
       // What a killed process left in the journal may never have reached the disk. Nothing may be signed before it has.
-      if (!readonly) db.pragma('wal_checkpoint(TRUNCATE)')
+      if (!readonly && !emptyJournal(db)) syncFile(`${file}-wal`)
       return new SqliteStore(db)
     } catch (error) {
       db.close()
@@ -149,7 +154,7 @@ export class SqliteStore implements Store {
     for (const { index, bytes } of addenda) this.#sql.insertAddendum.run(index, bytes)
     for (const { index, by } of redactions) {
       this.#sql.insertRedaction.run(index, by)
-      this.#sql.deleteAddendum.run(index)
+      this.#sql.eraseAddendum.run(index)
     }
     for (const index of policies) this.#sql.insertPolicy.run(index)
     for (const { level, index, nodes } of tiles) {
@@ -223,9 +228,8 @@ export class SqliteStore implements Store {
   }
 
   async erase(): Promise<boolean> {
-    // secure_delete has overwritten the rows in their pages; the journal still holds older copies of those pages.
-    const [result] = this.db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
-    return result?.busy === 0
+    // The rows are overwritten in their pages; the journal still holds older copies of those pages.
+    return emptyJournal(this.db)
   }
 
   async maintain(): Promise<boolean> {
@@ -238,6 +242,27 @@ export class SqliteStore implements Store {
 
   async close(): Promise<void> {
     this.db.close()
+  }
+}
+
+/** False while a reader holds old pages. SQLite would wait for it inside the call, and with it the whole process: the caller tries again instead. */
+function emptyJournal(db: Database.Database): boolean {
+  const timeout = db.pragma('busy_timeout', { simple: true }) as number
+  db.pragma('busy_timeout = 0')
+  try {
+    const [result] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+    return result?.busy === 0
+  } finally {
+    db.pragma(`busy_timeout = ${timeout}`)
+  }
+}
+
+function syncFile(file: string): void {
+  const handle = openSync(file, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
   }
 }
 

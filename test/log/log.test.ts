@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { equal, fromBase64, toUtf8 } from '../../src/core/bytes.ts'
-import { leafHash, verifyConsistency, verifyInclusion } from '../../src/core/merkle.ts'
+import { decodeEntry } from '../../src/core/entry.ts'
+import { leafHash, nodeHash, verifyConsistency, verifyInclusion } from '../../src/core/merkle.ts'
 import { Tree } from '../../src/core/tree.ts'
 import { checkTree } from '../../src/log/check.ts'
 import { Prover } from '../../src/log/prover.ts'
@@ -75,7 +76,11 @@ for (const when of ['before', 'after'] as const) {
       const indexes = await Promise.all(lost.map(async (text) => json(await submit(again.url, text)).index as number))
       t.equal(new Set(indexes).size, 8)
       t.equal(log.head.tree.size, 10, 'each is there exactly once')
+      const { note: last } = log.head
       await again.close()
+      const third = await startServer(data)
+      t.equal(third.opened.logs.get('test')!.log.head.note, last, 'and one head has one signature')
+      await third.close()
     },
   )
 }
@@ -183,6 +188,8 @@ t.test('check names what was changed', async (t) => {
       db.prepare('UPDATE tiles SET nodes = ? WHERE id = ?').run(flip(nodes), id)
     },
     'a missing row': (db) => db.prepare('DELETE FROM entries WHERE first = (SELECT max(first) FROM entries)').run(),
+    'a missing row in the middle': (db) => db.prepare('DELETE FROM entries WHERE first = 256').run(),
+    'a missing tile': (db) => db.prepare('DELETE FROM tiles WHERE id = (SELECT max(id) FROM tiles)').run(),
     'the head': (db) => db.prepare('UPDATE log SET root = ?').run(Buffer.alloc(32)),
   }
   const check = async (file: string) => {
@@ -244,5 +251,78 @@ t.test('proofs of every size, cold and warm, are those of the tree', async (t) =
   )
   t.equal(found.index, 40_000)
   t.equal(found.hashes.map((hash: string) => fromBase64(hash)).length > 10, true)
+  await server.close()
+})
+
+t.test('every proof up to 130 entries is the one of the definition', async (t) => {
+  const data = temporaryFolder(t)
+  await makeRawLog(data)
+  const server = await startServer(data)
+  const { log } = server.opened.logs.get('raw')!
+  await Promise.all(Array.from({ length: 300 }, (_, i) => addRaw(log, entry(i))))
+  const leaves = Array.from({ length: 300 }, (_, i) => leafHash(entry(i)))
+  const power = (below: number): number => 2 ** Math.floor(Math.log2(below - 1))
+  const known = new Map<number, Uint8Array>()
+  /** RFC 6962 section 2.1, word for word. */
+  const mth = (from: number, to: number): Uint8Array => {
+    if (to - from === 1) return leaves[from]!
+    const name = from * 1_000 + to
+    const middle = from + power(to - from)
+    const hash = known.get(name) ?? nodeHash(mth(from, middle), mth(middle, to))
+    known.set(name, hash)
+    return hash
+  }
+  const path = (m: number, from: number, to: number): Uint8Array[] => {
+    if (to - from === 1) return []
+    const middle = from + power(to - from)
+    return m < middle ? [...path(m, from, middle), mth(middle, to)] : [...path(m, middle, to), mth(from, middle)]
+  }
+  const subproof = (m: number, from: number, to: number, whole: boolean): Uint8Array[] => {
+    if (m === to) return whole ? [] : [mth(from, to)]
+    const middle = from + power(to - from)
+    return m <= middle
+      ? [...subproof(m, from, middle, whole), mth(middle, to)]
+      : [...subproof(m, middle, to, false), mth(from, middle)]
+  }
+  const same = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
+    a.length === b.length && a.every((hash, i) => equal(hash, b[i]!))
+  const { tree } = log.head
+  const wrong: string[] = []
+  const cold = new Prover(log.store)
+  for (const prover of [cold, cold, log.prover]) {
+    for (const size of [...Array.from({ length: 130 }, (_, i) => i + 1), 255, 256, 257, 300]) {
+      if (!equal(await prover.root(tree, size), mth(0, size))) wrong.push(`root ${size}`)
+      for (let at = 0; at < size; at++) {
+        if (!same(await prover.inclusion(tree, at, size), path(at, 0, size))) wrong.push(`${at} of ${size}`)
+        const expected = at === 0 ? [] : subproof(at, 0, size, true)
+        if (!same(await prover.consistency(tree, at, size), expected)) wrong.push(`${at} to ${size}`)
+      }
+    }
+  }
+  t.same(wrong.slice(0, 5), [])
+  await server.close()
+})
+
+t.test('the time of an entry is never less than that of the entry before', async (t) => {
+  const data = temporaryFolder(t)
+  const signer = new Actor()
+  await makeEventLog(data, [new Actor()], [{ actor: signer }])
+  let shift = 0
+  const clocks = { wall: () => Date.now() + shift, monotonic: () => performance.now() }
+  const server = await startServer(data, { clocks })
+  const { log, events } = server.opened.logs.get('test')!
+  for (const [i, ms] of [0, 4_000, -4_000, 2_000, 60_000, -900, 0, -60_000, 0].entries()) {
+    shift = ms
+    const work = events!.submit(toUtf8(event(signer, `at ${i}`)))
+    // More than 5 s off, or more than 5 s behind what was believed 4 s too early.
+    if (Math.abs(ms) > 5_000 || ms === -4_000) await t.rejects(work, { code: 'CLOCK' }, `${ms}`)
+    else t.ok((await work).created, `${ms}`)
+  }
+  const times = (await log.store.entries(0, log.head.tree.size)).map((bytes) => decodeEntry(bytes).time)
+  t.equal(times.length, 7)
+  t.same(
+    times,
+    times.toSorted((a, b) => a - b),
+  )
   await server.close()
 })

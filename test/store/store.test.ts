@@ -93,6 +93,51 @@ t.test('a commit from another size is refused, and nothing of it is written', as
   t.equal((await append(store, tree, 2)).size, 5)
 })
 
+t.test('a reader sees whole commits while another connection writes', async (t) => {
+  const { file, store } = open(t)
+  const reader = SqliteStore.open(file, { readonly: true })
+  t.teardown(() => reader.close())
+  let tree = Tree.empty
+  for (const count of [1, 255, 1, 300]) {
+    const next = append(store, tree, count)
+    t.ok([tree.size, tree.size + count].includes((await reader.head()).size))
+    tree = await next
+    t.match(await reader.head(), { size: tree.size, root: tree.root })
+    t.equal((await reader.entries(0, tree.size + 1)).length, tree.size)
+  }
+  await t.rejects(append(reader, tree, 1), 'and cannot write')
+  t.equal((await store.head()).size, tree.size)
+})
+
+t.test('an erased addendum is gone for every reader, and its neighbours are not', async (t) => {
+  const { file, store } = open(t)
+  const tree = await append(store, Tree.empty, 20)
+  const next = tree.append([leafHash(entry(20))])
+  await store.commit({
+    from: 20,
+    entries: [entry(20)],
+    addenda: [],
+    redactions: [
+      { index: 3, by: 20 },
+      { index: 4, by: 20 },
+    ],
+    policies: [20],
+    tiles: [],
+    head: { size: 21, root: next.tree.root, time: 1 },
+  })
+  t.equal(await store.erase(), true)
+  await store.close()
+  const again = SqliteStore.open(file)
+  for (let index = 0; index < 20; index++) {
+    const erased = index === 3 || index === 4
+    t.same(await again.addendum(index), erased ? undefined : entry(index))
+    t.equal(await again.redactedBy(index), erased ? 20 : undefined)
+  }
+  t.same(await again.policies(), [20])
+  t.equal(await again.erase(), true)
+  await again.close()
+})
+
 t.test('every connection syncs fully', async (t) => {
   const { file, store } = open(t)
   t.equal(store.durability, 'journal_mode=wal synchronous=FULL')

@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import { toHex, toUtf8 } from '../../src/core/bytes.ts'
+import { formatEvidence, parseEvidence, verifyEvidence } from '../../src/core/evidence.ts'
+import { EMPTY_ROOT, leafHash } from '../../src/core/merkle.ts'
+import { verifySignature } from '../../src/core/signature.ts'
+import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
+import { checkTree } from '../../src/log/check.ts'
+import { evidenceOf } from '../../src/log/evidence.ts'
+import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
+import { Actor, event, redactionRequest } from '../support/actors.ts'
+import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
+
+/** How a text looks in a file: as it is, or in base64 at each of the three places that its first byte can have. */
+const spellings = (text: string): Buffer[] => [
+  Buffer.from(text),
+  ...[0, 1, 2].map((shift) => {
+    const whole = Buffer.from('.'.repeat(shift) + text).toString('base64')
+    // The groups at both ends depend on the neighbours.
+    return Buffer.from(whole.slice(4, -4))
+  }),
+]
+
+/** Files under a folder that hold a text. */
+const filesWith = (folder: string, text: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile())
+    .map((file) => join(file.parentPath, file.name))
+    .filter((file) => {
+      const bytes = readFileSync(file)
+      return spellings(text).some((spelling) => bytes.includes(spelling))
+    })
+
+async function start(t: Parameters<typeof temporaryFolder>[0]) {
+  const data = temporaryFolder(t)
+  const administrator = new Actor()
+  const signer = new Actor()
+  const { vkey } = await makeEventLog(data, [administrator], [{ actor: signer }])
+  const server = await startServer(data)
+  t.teardown(() => server.close())
+  const { log, events } = server.opened.logs.get('test')!
+  const submit = (subject: string, predicate: object) => events!.submit(toUtf8(event(signer, subject, predicate)))
+  const request = async (indexes: readonly number[]) => {
+    const entries = []
+    for (const index of indexes) entries.push({ index, leafHash: toHex(leafHash((await log.store.entry(index))!)) })
+    return toUtf8(redactionRequest(ORIGIN, entries, [administrator]))
+  }
+  return { data, vkey, log, events: events!, submit, request }
+}
+
+t.test('a redacted payload is in no file, and everything else still verifies', async (t) => {
+  const { data, vkey, log, events, submit, request } = await start(t)
+  const marker = randomBytes(48).toString('hex')
+  const { index } = await submit(`model/${marker}`, { marker, pad: 'x'.repeat(40_000) })
+  const neighbours: number[] = []
+  for (let i = 0; i < 12; i++) neighbours.push((await submit(`model/${i}`, { pad: 'y'.repeat(i * 700) })).index)
+  t.ok(filesWith(data, marker).length > 0, 'the search finds it while it is there')
+
+  const { erased, index: by } = await events.redact(await request([index]))
+  t.equal(erased, true)
+  t.same(filesWith(data, marker), [])
+  t.equal(await log.store.addendum(index), undefined)
+  t.equal(await log.store.redactedBy(index), by)
+
+  t.equal((await checkTree(log.store, () => {})).size, log.head.tree.size)
+  const trust = parseWitnessPolicy(toUtf8(`log ${vkey}\nquorum none\n`))
+  while ((log.published?.tree.size ?? 0) < log.head.tree.size) await new Promise((resolve) => setTimeout(resolve, 5))
+  for (const one of [0, index, ...neighbours, by]) {
+    const file = formatEvidence(await evidenceOf(log, one))
+    const { envelope } = verifyEvidence(parseEvidence(file), trust, verifySignature)
+    t.equal(envelope !== undefined, neighbours.includes(one), `evidence of ${one}`)
+  }
+})
+
+t.test('a reader that holds old pages delays the answer that all is erased', async (t) => {
+  const { data, log, events, submit, request } = await start(t)
+  const marker = randomBytes(48).toString('hex')
+  const { index } = await submit('model/held', { marker })
+  const reader = new Database(join(data, 'logs/test/log.db'), { readonly: true })
+  t.teardown(() => reader.close())
+  reader.exec('BEGIN')
+  reader.prepare('SELECT count(*) FROM entries').get()
+  const body = await request([index])
+  let turns = 0
+  const beat = setInterval(() => turns++, 20)
+  const first = await events.redact(body)
+  clearInterval(beat)
+  t.match(first, { created: true, erased: false })
+  t.ok(turns > 20, 'the process went on while it waited')
+  t.equal(await log.store.addendum(index), undefined, 'nobody is shown it all the same')
+  t.ok(filesWith(data, marker).length > 0)
+  reader.exec('COMMIT')
+  t.match(await events.redact(body), { created: false, index: first.index, erased: true })
+  t.same(filesWith(data, marker), [])
+})
+
+// Deleting rows makes SQLite move others between pages, and it leaves what stood there before: no payload may move.
+t.test('of many redacted addenda nothing is left, whatever stood beside them', async (t) => {
+  const file = join(temporaryFolder(t), 'log.db')
+  createStore(file, 'log.example/store', 'raw')
+  const store = SqliteStore.open(file)
+  t.teardown(() => store.close())
+  let seed = 1
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31
+    return Math.floor(seed / 2 ** 16) % below
+  }
+  let size = 0
+  const live: number[] = []
+  const gone = new Set<number>()
+  const commit = (added: number, redacted: readonly number[]) => {
+    const from = size
+    size += Math.max(added, 1)
+    const addenda = Array.from({ length: added }, (_, i) => ({
+      index: from + i,
+      bytes: toUtf8(`#${String(from + i).padStart(6, '0')}#`.repeat(40 + random(700))),
+    }))
+    live.push(...addenda.map(({ index }) => index))
+    return store.commit({
+      from,
+      entries: Array.from({ length: size - from }, () => Uint8Array.of(0)),
+      addenda,
+      redactions: redacted.map((index) => ({ index, by: from })),
+      policies: [],
+      tiles: [],
+      head: { size, root: EMPTY_ROOT, time: 0 },
+    })
+  }
+  await commit(1_000, [])
+  const left = new Set<number>()
+  for (let round = 0; round < 40; round++) {
+    await commit(random(4), [])
+    const redacted = Array.from({ length: 20 }, () => live.splice(random(live.length), 1)[0]!)
+    for (const index of redacted) gone.add(index)
+    await commit(0, redacted)
+    if (!(await store.erase())) t.fail('nobody reads, and yet it is not erased')
+    for (const [, index] of readFileSync(file, 'latin1').matchAll(/#(\d{6})#/g)) {
+      if (gone.has(Number(index))) left.add(Number(index))
+    }
+  }
+  t.same([...left], [])
+  t.equal(gone.size, 800)
+  for (const index of live) if ((await store.addendum(index)) === undefined) t.fail(`${index} is gone too`)
+})
