@@ -25,6 +25,19 @@ module.exports = {
     only('explorer-imports-core', '^src/explorer/', '^src/(explorer|core)/'),
     only('witness-imports-core', '^witness/', '^(witness|src/core)/'),
     {
+      name: 'schemas-import-nothing',
+      severity: 'error',
+      from: { path: '^schemas/' },
+      to: { path: '^(src|cmd|witness|test)/' },
+    },
+    {
+      name: 'schemas-are-for-the-edges',
+      comment: 'JSON ends where HTTP does; the client may name the documents that it reads',
+      severity: 'error',
+      from: { path: '^(src/(core|store|log)|witness)/' },
+      to: { path: '^schemas/' },
+    },
+    {
       name: 'core-is-pure',
       comment: 'platform.node.ts is the one exception: two primitives, held against their web twins by a test',
       severity: 'error',

@@ -58,16 +58,29 @@ export class Options {
 
 export const usage = (message: string): TreelineError => new TreelineError('USAGE', message)
 
+/** What others wrote, for a terminal: control and formatting characters could make it show something else than is there. */
+export const printable = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`)
+
 /** Runs the command that the arguments name and sets the exit code. */
 export async function main(program: string, about: string, commands: readonly Command[]): Promise<void> {
+  // Whoever reads us may stop before the end (`treeline get 7 | head -1`).
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit()
+  })
   const [first = '--help', ...rest] = process.argv.slice(2)
   // Two-word commands ("token add") go before one-word ones.
   const command =
     commands.find(({ name }) => name === `${first} ${rest[0]}`) ?? commands.find(({ name }) => name === first)
   try {
     if (command === undefined) {
-      const asked = first === '--help' || first === 'help' || first === '-h'
+      const asked = first === 'help' || isHelp(first)
+      const group = commands.filter(({ name }) => name.startsWith(`${first} `))
       if (asked) process.stdout.write(programHelp(program, about, commands))
+      else if (group.length > 0 && isHelp(rest[0])) process.stdout.write(programHelp(program, about, group))
+      else if (group.length > 0)
+        throw usage(`${first} is followed by ${group.map(({ name }) => name.slice(first.length + 1)).join(', ')}`)
       else throw usage(`there is no command "${first}": ${program} --help lists them`)
       return
     }
@@ -79,6 +92,8 @@ export async function main(program: string, about: string, commands: readonly Co
     process.exitCode = report(program, error)
   }
 }
+
+const isHelp = (argument: string | undefined): boolean => argument === '--help' || argument === '-h'
 
 function parse({ flags, name }: Command, args: readonly string[]) {
   const all: readonly Flag[] = [...flags, CONFIG]
@@ -181,7 +196,15 @@ const UNVERIFIED = new Set<Code>([
   'MALFORMED_COSIGNATURE',
 ])
 const USAGE = new Set<Code>(['USAGE', 'LOCKED', 'MALFORMED_KEY', 'MALFORMED_VKEY', 'MALFORMED_WITNESS_POLICY'])
-const UNREACHABLE = new Set<Code>(['UNREACHABLE', 'QUEUE_FULL', 'STORAGE_FAILED', 'CLOCK', 'RATE_LIMITED', 'FROZEN'])
+const UNREACHABLE = new Set<Code>([
+  'UNREACHABLE',
+  'QUEUE_FULL',
+  'STORAGE_FAILED',
+  'CLOCK',
+  'RATE_LIMITED',
+  'FROZEN',
+  'NOT_YET_PUBLISHED',
+])
 
 /** Says what went wrong on standard error; returns the exit code. */
 function report(program: string, error: unknown): number {
@@ -189,7 +212,7 @@ function report(program: string, error: unknown): number {
     console.error(`${program}: this is a bug:`, error)
     return EXIT.bug
   }
-  console.error(`${program}: ${error.message} (${error.code})`)
+  console.error(`${program}: ${printable(error.message)} (${printable(error.code)})`)
   if (USAGE.has(error.code)) return EXIT.usage
   if (UNVERIFIED.has(error.code)) return EXIT.unverified
   return UNREACHABLE.has(error.code) ? EXIT.unreachable : EXIT.refused

@@ -68,6 +68,8 @@ async function serve(port: number): Promise<string> {
     {
       cwd: FOLDER,
       stdio: ['ignore', 'pipe', 'inherit'],
+      // Without a line for each request.
+      env: { ...process.env, TREELINE_LOG_LEVEL: 'warn' },
     },
   )
   server = child

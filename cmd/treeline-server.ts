@@ -3,9 +3,11 @@ import { main } from './cli.ts'
 import { checkCommand } from './server/check.ts'
 import { initCommand } from './server/init.ts'
 import { serveCommand } from './server/serve.ts'
+import { tokenCommands } from './server/token.ts'
 
 await main('treeline-server', 'Keeps transparency logs and serves them over HTTP.', [
   initCommand,
   serveCommand,
   checkCommand,
+  ...tokenCommands,
 ])

@@ -22,13 +22,16 @@ export interface OpenOptions {
   readonly data: string
   readonly clocks: Clocks
   readonly log: LogOptions
-  readonly onFailure: (error: unknown) => void
+  /** Told of what broke, and in which log. */
+  readonly onFailure: (error: unknown, log: string) => void
+  /** Told of each commit, for whoever measures. */
+  readonly onCommit?: (log: string, entries: number, seconds: number) => void
   /** Put before each store: tests break the product on purpose with it. */
   readonly wrap: (store: Store) => Store
 }
 
 /** Takes the lock of a data folder and opens its logs. Throws USAGE when there is none, and LOCKED. */
-export async function openLogs({ data, clocks, log: options, onFailure, wrap }: OpenOptions): Promise<OpenLogs> {
+export async function openLogs({ data, clocks, log: options, wrap, ...told }: OpenOptions): Promise<OpenLogs> {
   const names = logNames(data)
   // Never makes one: a mistyped path must not silently start an empty log.
   if (names.length === 0) throw usage(`there is no log in ${data}: treeline-server init makes one`)
@@ -43,7 +46,16 @@ export async function openLogs({ data, clocks, log: options, onFailure, wrap }: 
       const { database, key, published, blinding } = logFiles(data, name)
       const store = wrap(SqliteStore.open(database))
       const signer = loadLogSigner(key, store.origin)
-      const log = await Log.open({ name, store, signer, publishedFile: published, clocks, options, onFailure })
+      const log = await Log.open({
+        name,
+        store,
+        signer,
+        publishedFile: published,
+        clocks,
+        options,
+        onFailure: (error) => told.onFailure(error, name),
+        onCommit: (entries, seconds) => told.onCommit?.(name, entries, seconds),
+      })
       logs.set(name, { log })
       if (store.profile === 'raw') continue
       const otherPolicies = () =>

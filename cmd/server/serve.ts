@@ -1,50 +1,241 @@
-import { buildServer } from '../../src/http/server.ts'
+import { BlockList, isIP } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import { TreelineError } from '../../src/core/errors.ts'
+import { TokenGate } from '../../src/http/auth.ts'
+import type { RateLimits } from '../../src/http/limits.ts'
+import { describeError } from '../../src/http/logging.ts'
+import { Metrics } from '../../src/http/metrics.ts'
+import { buildServer, closeServer } from '../../src/http/server.ts'
 import { systemClocks } from '../../src/log/clock.ts'
+import type { LogOptions } from '../../src/log/log.ts'
 import type { Store } from '../../src/store/store.ts'
+import { readTokens, tokensFile } from '../../src/store/tokens.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
 import { openLogs } from './open-logs.ts'
+import { readTls, reloadTls, type TlsFiles } from './tls.ts'
+
+const MIB = 2 ** 20
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
+/** Requests a minute of one address, where strangers can ask. An audit of 10 million entries reads 39,000 bundles. */
+const RATES: RateLimits = { reads: 12_000, writes: 60_000 }
 
 export const serveCommand: Command = {
   name: 'serve',
-  summary: 'Serves every log of a data folder until it is told to stop (SIGTERM, SIGINT).',
+  summary: 'Serves every log of a data folder until it is told to stop (SIGTERM, SIGINT; twice to stop at once).',
   flags: [
     { name: 'data', value: 'DIR', help: 'the data folder', required: true },
     { name: 'listen', value: 'HOST:PORT', help: 'where to listen; port 0 takes a free one', default: '127.0.0.1:8640' },
+    { name: 'public', help: 'anyone may read; without it readers need a token as soon as there is one' },
+    { name: 'insecure', help: 'speak HTTP in the clear also beyond this machine: a proxy before it speaks TLS' },
+    { name: 'tls-cert', value: 'FILE.pem', help: 'certificate chain; SIGHUP reads it and the key again' },
+    { name: 'tls-key', value: 'FILE.pem', help: 'its private key, mode 0600' },
+    { name: 'tls-client-ca', value: 'FILE.pem', help: 'nobody connects without a certificate signed by this one' },
+    {
+      name: 'trust-proxy',
+      value: 'ADDRESS',
+      help: 'address or network of a proxy whose X-Forwarded-For is believed',
+      multiple: true,
+    },
+    {
+      name: 'rate-limit-reads',
+      value: 'N',
+      help: `reads a minute of one client address, 0 for no limit (default ${RATES.reads}, on loopback 0)`,
+    },
+    {
+      name: 'rate-limit-writes',
+      value: 'N',
+      help: `writes a minute of one client address, 0 for no limit (default ${RATES.writes}, on loopback 0)`,
+    },
+    { name: 'max-connections', value: 'N', help: 'open connections; more are dropped', default: '8192' },
+    { name: 'body-limit', value: 'BYTES', help: 'largest event', default: String(MIB) },
+    { name: 'queue-entries', value: 'N', help: 'events of one log that may wait to be written', default: '16384' },
+    { name: 'queue-bytes', value: 'BYTES', help: 'memory that they may take', default: String(256 * MIB) },
     { name: 'publish-interval', value: 'MS', help: 'least time between two published checkpoints', default: '1000' },
     { name: 'accept-clock', help: 'believe a clock that is behind the last entry' },
+    { name: 'log-level', value: 'LEVEL', help: `what goes to standard error: ${LEVELS.join(', ')}`, default: 'info' },
+    { name: 'shutdown-timeout', value: 'S', help: 'how long requests may take to end after SIGTERM', default: '8' },
   ],
   run: (options) => serve(options),
 }
 
 /** `wrap` may put something before each store: tests break the product on purpose with it. */
 export async function serve(options: Options, wrap: (store: Store) => Store = (store) => store): Promise<number> {
-  const data = options.need('data')
-  const [, host = '', port = ''] = /^(.+):([0-9]{1,5})$/.exec(options.need('listen')) ?? []
-  if (host === '' || Number(port) > 65_535) throw usage('--listen takes HOST:PORT')
-  const { logs, close } = await openLogs({
+  const settings = read(options)
+  const { data, host, port, tls, patience } = settings
+  const certificate = tls && readTls(tls)
+  const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 200 })
+  const logger = pino({ level: settings.level, base: null, serializers: { err: describeError } }, destination)
+  const gate = new TokenGate({
+    file: tokensFile(data),
+    public: settings.public,
+    loopback: settings.loopback,
+    onFailure: (err) => logger.error({ err }, 'the tokens could not be read: those from before go on'),
+  })
+  const metrics = new Metrics().withProcess()
+  const opened = await openLogs({
     data,
     clocks: systemClocks,
-    log: {
-      publishInterval: options.integer('publish-interval', 1, 3_600_000),
-      acceptClock: options.is('accept-clock'),
-      queueEntries: 16_384,
-      queueBytes: 256 * 2 ** 20,
-      batchEntries: 1_024,
-      batchBytes: 16 * 2 ** 20,
+    log: settings.log,
+    onFailure: (err, log) => {
+      metrics.failed(log)
+      logger.error({ log, err }, 'the log failed: /readyz says what it still does')
     },
-    onFailure: (error) => console.error(error),
+    onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),
     wrap,
+  }).catch((error) => {
+    throw storageError(error)
+      ? new TreelineError('STORAGE_FAILED', `${data}: ${error.message}`, {}, { cause: error })
+      : error
   })
-  const app = await buildServer(logs, { bodyLimit: 2 ** 20, batchBytes: 32 * 2 ** 20 })
-  const url = await app.listen({ host: host.replace(/^\[|\]$/g, ''), port: Number(port) })
+  const { logs } = opened
+  let app: FastifyInstance
+  let url: string
+  try {
+    app = await buildServer(logs, {
+      bodyLimit: settings.bodyLimit,
+      batchBytes: 32 * MIB,
+      gate,
+      rates: settings.rates,
+      maxConnections: settings.maxConnections,
+      proxies: settings.proxies,
+      ...(certificate && { tls: certificate }),
+      logger,
+      metrics,
+    })
+    url = await app.listen({ host, port })
+  } catch (error) {
+    await opened.close()
+    throw (error as NodeJS.ErrnoException).syscall === undefined
+      ? error
+      : usage(`cannot listen on ${options.need('listen')}: ${(error as Error).message}`)
+  }
+
+  process.on('uncaughtException', (err) => {
+    logger.fatal({ err }, 'a bug: the server ends')
+    process.exit(EXIT.bug)
+  })
+  const reload = (): void => {
+    try {
+      if (tls) reloadTls(app.server, tls)
+      logger.info(tls ? 'read the certificate again' : 'there is no certificate to read again')
+    } catch (err) {
+      logger.error({ err }, 'the certificate could not be used: the one from before goes on')
+    }
+  }
+  process.on('SIGHUP', reload)
+  // Past its largest file a process gets this signal, and would die of it: heard, it is an error of the one write, as on a full disk.
+  process.on('SIGXFSZ', () => {})
+  const stopped = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        resolve(signal)
+        // What was answered is durable, so ending here breaks no promise that was made.
+        process.once(signal, () => process.exit(EXIT.unreachable))
+      })
+    }
+  })
   // What an answer is worth, as the engine says it: read back, not repeated from the code.
   const durability = new Set([...logs.values()].map(({ log }) => log.store.durability))
   console.log(`treeline-server listens on ${url} with ${[...logs.keys()].join(', ')} (${[...durability].join('; ')})`)
+  const readers = gate.readerOf(undefined) === undefined ? 'with tokens' : 'anyone'
+  logger.info({ url, logs: [...logs.keys()], tls: tls !== undefined, readers }, 'started')
 
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve())
-  })
-  await app.close()
-  await close()
+  const signal = await stopped
+  logger.info({ signal }, 'stopping')
+  const inTime = await closeServer(app, patience)
+  await opened.close()
+  process.off('SIGHUP', reload)
+  logger.info({ inTime }, 'stopped')
+  destination.flushSync()
+  destination.destroy()
   return EXIT.done
 }
+
+interface Settings {
+  readonly data: string
+  readonly host: string
+  readonly port: number
+  /** Whether only this machine can connect. */
+  readonly loopback: boolean
+  /** Whether logs are read without a token, come what may. */
+  readonly public: boolean
+  readonly tls: TlsFiles | undefined
+  readonly proxies: readonly string[]
+  readonly rates: RateLimits
+  readonly maxConnections: number
+  readonly bodyLimit: number
+  readonly level: (typeof LEVELS)[number]
+  /** For requests in flight when the server stops, ms. */
+  readonly patience: number
+  readonly log: LogOptions
+}
+
+/** Throws USAGE for what contradicts itself, and for what would open a log to strangers without being told to. */
+function read(options: Options): Settings {
+  const data = options.need('data')
+  const [, named = '', port = ''] = /^(.+):([0-9]{1,5})$/.exec(options.need('listen')) ?? []
+  if (named === '' || Number(port) > 65_535) throw usage('--listen takes HOST:PORT')
+  // One address, not both that the name may have: they would be two servers with one certificate to renew.
+  const host = named === 'localhost' ? '127.0.0.1' : named.replace(/^\[|\]$/g, '')
+  const loopback = isLoopback(host)
+  const level = LEVELS.find((one) => one === options.need('log-level'))
+  if (level === undefined) throw usage(`--log-level is one of ${LEVELS.join(', ')}`)
+  const proxies = options.all('trust-proxy')
+  for (const proxy of proxies) {
+    const [address = '', bits] = proxy.split('/')
+    if (isIP(address) === 0 || (bits !== undefined && !/^[0-9]{1,3}$/.test(bits)))
+      throw usage(`--trust-proxy takes an address or a network such as 10.0.0.0/8, not "${proxy}"`)
+  }
+  const tls = tlsFiles(options)
+  const rate = (name: string, beyond: number): number =>
+    options.get(name) === undefined ? (loopback ? 0 : beyond) : options.integer(name, 0, 1e9)
+  const settings: Settings = {
+    data,
+    host,
+    port: Number(port),
+    loopback,
+    public: options.is('public'),
+    tls,
+    proxies,
+    rates: { reads: rate('rate-limit-reads', RATES.reads), writes: rate('rate-limit-writes', RATES.writes) },
+    maxConnections: options.integer('max-connections', 1, 1e6),
+    bodyLimit: options.integer('body-limit', 1, 4 * MIB),
+    level,
+    patience: 1000 * options.integer('shutdown-timeout', 0, 3_600),
+    log: {
+      publishInterval: options.integer('publish-interval', 1, 3_600_000),
+      acceptClock: options.is('accept-clock'),
+      queueEntries: options.integer('queue-entries', 1, 1e6),
+      queueBytes: options.integer('queue-bytes', 8 * MIB, 2 ** 40),
+      batchEntries: 1_024,
+      batchBytes: 16 * MIB,
+    },
+  }
+  if (loopback) return Object.freeze(settings)
+  if (tls === undefined && !options.is('insecure'))
+    throw usage(`${host} is reached from other machines: give --tls-cert and --tls-key, or --insecure`)
+  if (!settings.public && !readTokens(tokensFile(data))?.length)
+    throw usage(`${host} is reached from other machines: make a token (treeline-server token add), or give --public`)
+  return Object.freeze(settings)
+}
+
+function tlsFiles(options: Options): TlsFiles | undefined {
+  const cert = options.get('tls-cert')
+  const key = options.get('tls-key')
+  const clientCa = options.get('tls-client-ca')
+  if (cert !== undefined && key !== undefined) return { cert, key, clientCa }
+  if (cert === undefined && key === undefined && clientCa === undefined) return undefined
+  throw usage('TLS takes --tls-cert and --tls-key, and --tls-client-ca only beside them')
+}
+
+function isLoopback(host: string): boolean {
+  const loopback = new BlockList()
+  loopback.addSubnet('127.0.0.0', 8)
+  loopback.addAddress('::1', 'ipv6')
+  const family = isIP(host)
+  return family !== 0 && loopback.check(host, family === 4 ? 'ipv4' : 'ipv6')
+}
+
+const storageError = (error: unknown): error is Error =>
+  /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN)/.test((error as { code?: string }).code ?? '')

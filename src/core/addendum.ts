@@ -7,7 +7,7 @@ import { concat } from './bytes.ts'
 import { TreelineError } from './errors.ts'
 import type { Hash } from './merkle.ts'
 
-const BLINDING_SIZE = 16
+export const BLINDING_SIZE = 16
 const MAX_ADDENDUM_SIZE = 4 * 1024 * 1024
 
 /**

@@ -23,6 +23,7 @@ export type Code =
   | 'UNKNOWN_SIZE'
   | 'UNKNOWN_INDEX'
   | 'NOT_FOUND'
+  | 'METHOD_NOT_ALLOWED'
   | 'NOT_YET_PUBLISHED'
   | 'REDACTED'
   | 'POLICY_CONFLICT'

@@ -69,6 +69,7 @@ export function parseEvidence(file: Uint8Array): Evidence {
   for (const key of map.keys()) if (![1, 2, 3, 5].includes(key)) throw malformed(`extra has the unknown key ${key}`)
   const addendum = map.get(2)
   const earlier = map.get(5)
+  if (index > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed('no log of ours has so many entries')
   return {
     index: Number(index),
     hashes,
@@ -85,7 +86,8 @@ export function parseEvidence(file: Uint8Array): Evidence {
   }
 }
 
-function earlierOf([checkpoint, hashes]: readonly Cbor[]): NonNullable<Evidence['earlier']> {
+function earlierOf([checkpoint, hashes, ...rest]: readonly Cbor[]): NonNullable<Evidence['earlier']> {
+  if (rest.length > 0) throw malformed('more than a checkpoint and its hashes')
   return { checkpoint: text(bytes(checkpoint)), hashes: list(hashes).map(bytes) }
 }
 
@@ -136,6 +138,9 @@ export function verifyEvidence(evidence: Evidence, trust: WitnessPolicy, verify:
       'INVALID_PROOF',
       `the entry was admitted under the policy at ${entry.policy}, and the one in force is at ${policy.index}`,
     )
+  }
+  if ((entry.kind === GENESIS || entry.kind === POLICY) && policy.index !== index) {
+    throw new TreelineError('INVALID_PROOF', `the policies do not lead to the one of entry ${index}`)
   }
   if (addendum !== undefined && !equal(addendumHash(addendum), entry.addendum)) {
     throw new TreelineError('INVALID_PROOF', 'the addendum is not the one that the entry commits to')

@@ -1,5 +1,5 @@
 /** What a log answers to whoever submitted an event, and how that is checked against the event itself. */
-import { addendumHash, joinAddendum } from './addendum.ts'
+import { addendumHash, BLINDING_SIZE, joinAddendum } from './addendum.ts'
 import { equal, fromHex, toUtf8 } from './bytes.ts'
 import { type DescribeRules, describe } from './describe.ts'
 import { type Envelope, formatEnvelope } from './dsse.ts'
@@ -40,7 +40,11 @@ export function verifyReceipt(
 ): VerifiedReceipt {
   const entry = decodeEntry(receipt.entry)
   if (entry.kind !== EVENT) throw new TreelineError('INVALID_PROOF', 'the receipt is for an entry that is not an event')
-  if (!equal(entry.addendum, addendumHash(joinAddendum(receipt.salt, formatEnvelope(sent))))) {
+  const document = formatEnvelope(sent)
+  if (
+    receipt.salt.length !== BLINDING_SIZE ||
+    !equal(entry.addendum, addendumHash(joinAddendum(receipt.salt, document)))
+  ) {
     throw new TreelineError('INVALID_PROOF', 'the receipt is for another event than the one that was sent')
   }
   checkDescription(entry, sent, rules)

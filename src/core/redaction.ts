@@ -44,7 +44,8 @@ export function parseRedactionRequest({ payloadType, payload }: Envelope): Redac
   }
   const parsed = entries.map((entry: unknown) => {
     if (!isObject(entry)) throw malformed('an entry is not an object')
-    const { index } = entry
+    const { index, leafHash: _, ...rest } = entry
+    if (Object.keys(rest).length > 0) throw malformed('an entry has more than index and leafHash')
     const leafHash = typeof entry.leafHash === 'string' ? fromHex(entry.leafHash) : undefined
     if (!Number.isSafeInteger(index) || (index as number) < 0) throw malformed('an index is not a whole number')
     if (leafHash?.length !== 32) throw malformed('a leafHash is not hex of 32 bytes')

@@ -1,4 +1,5 @@
 /** The JSON documents of the service. */
+import type { CanonicalEnvelope, Event, Receipt } from '../../schemas/types.ts'
 import { splitAddendum } from '../core/addendum.ts'
 import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
 import { BATCH, decodeEntry, EVENT, GENESIS, POLICY, REDACTION } from '../core/entry.ts'
@@ -6,11 +7,17 @@ import { leafHash } from '../core/merkle.ts'
 import type { Admitted } from '../log/events.ts'
 import type { Log } from '../log/log.ts'
 
-const KINDS = { [GENESIS]: 'genesis', [EVENT]: 'event', [POLICY]: 'policy', [REDACTION]: 'redaction', [BATCH]: 'batch' }
-const ROLES = { 1: 'produced', 2: 'consumed', 3: 'examined' }
+const KINDS = {
+  [GENESIS]: 'genesis',
+  [EVENT]: 'event',
+  [POLICY]: 'policy',
+  [REDACTION]: 'redaction',
+  [BATCH]: 'batch',
+} as const
+const ROLES = { 1: 'produced', 2: 'consumed', 3: 'examined' } as const
 
 /** For the committed head, which covers everything that was ever answered. */
-export async function receiptDocument(log: Log, { index, entry, salt }: Admitted) {
+export async function receiptDocument(log: Log, { index, entry, salt }: Admitted): Promise<Receipt> {
   const { tree, note } = log.head
   const hashes = await log.prover.inclusion(tree, index, tree.size)
   return {
@@ -25,7 +32,7 @@ export async function receiptDocument(log: Log, { index, entry, salt }: Admitted
 }
 
 /** `withPayload` decides whether the signed envelope is in it. */
-export async function eventDocument(log: Log, index: number, bytes: Uint8Array, withPayload: boolean) {
+export async function eventDocument(log: Log, index: number, bytes: Uint8Array, withPayload: boolean): Promise<Event> {
   const entry = decodeEntry(bytes)
   const signed = entry.kind === EVENT || entry.kind === BATCH ? entry : undefined
   const event = entry.kind === EVENT ? entry : undefined
@@ -52,11 +59,11 @@ export async function eventDocument(log: Log, index: number, bytes: Uint8Array, 
   }
 }
 
-export async function envelopeOf(log: Log, index: number, blinded: boolean): Promise<unknown> {
+export async function envelopeOf(log: Log, index: number, blinded: boolean): Promise<CanonicalEnvelope | null> {
   const addendum = await log.store.addendum(index)
   if (addendum === undefined) return null
   // The log wrote it in canonical form, so it is JSON.
-  return JSON.parse(fromUtf8(blinded ? splitAddendum(addendum).document : addendum)!)
+  return JSON.parse(fromUtf8(blinded ? splitAddendum(addendum).document : addendum)!) as CanonicalEnvelope
 }
 
 async function reasonOf(log: Log, by: number): Promise<string> {

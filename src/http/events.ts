@@ -1,73 +1,98 @@
 /** The routes of `events` logs: submit, policy, redaction, and reading single events. */
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Event, EventList, PolicyAnswer, RedactionAnswer, WritePolicy } from '../../schemas/types.ts'
 import { fromHex, parseSize, toHex, toUtf8 } from '../core/bytes.ts'
-import { TreelineError } from '../core/errors.ts'
+import { type Code, TreelineError } from '../core/errors.ts'
 import { formatEvidence } from '../core/evidence.ts'
 import { formatProof } from '../core/proof-file.ts'
 import type { Admitted, EventLog } from '../log/events.ts'
 import { evidenceOf } from '../log/evidence.ts'
+import { NONE, PAYLOAD, TREE } from './auth.ts'
 import { envelopeOf, eventDocument, receiptDocument } from './documents.ts'
 import { batchAnswers } from './ndjson.ts'
-import { LIMIT, NUMBER, query } from './query.ts'
+import { operations } from './operations.ts'
+import { LIMIT } from './query.ts'
 import { findLog, type ServedLogs } from './served-log.ts'
 
 interface LogParams {
   readonly log: string
 }
 
+/** Base64 of payloads in one list, characters; the event that goes past it is the last. */
+const MAX_PAGE_LENGTH = 8 * 2 ** 20
 const ENVELOPE_TYPES = ['application/json', 'application/vnd.dsse.envelope.v1+json']
-const DEFAULT_LIMIT = 100
 
-export function eventRoutes(app: FastifyInstance, logs: ServedLogs, limits: { readonly batchBytes: number }): void {
-  app.post<{ Params: LogParams; Body: Uint8Array }>('/:log/v1/events', async (request, reply) => {
-    const events = findEvents(logs, request.params.log)
-    requireType(request, ENVELOPE_TYPES)
-    const admitted = await events.submit(request.body ?? new Uint8Array(0))
-    return sendReceipt(request, reply, events, admitted)
-  })
+export interface EventRouteOptions {
+  /** Largest batch, bytes. */
+  readonly batchBytes: number
+  /** Told of each line that is refused. */
+  readonly onRejected: (log: string, code: Code) => void
+}
+
+export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: EventRouteOptions): void {
+  app.post<{ Params: LogParams; Body: Uint8Array }>(
+    '/:log/v1/events',
+    { config: NONE, schema: operations.submitEvent },
+    async (request, reply) => {
+      const events = findEvents(logs, request.params.log)
+      requireType(request, ENVELOPE_TYPES)
+      const admitted = await events.submit(request.body ?? new Uint8Array(0))
+      return sendReceipt(request, reply, events, admitted)
+    },
+  )
 
   app.post<{ Params: LogParams; Body: Uint8Array }>(
     '/:log/v1/events/batch',
-    { bodyLimit: limits.batchBytes },
+    { config: NONE, schema: operations.submitBatch, bodyLimit: options.batchBytes },
     async (request, reply) => {
       const events = findEvents(logs, request.params.log)
       requireType(request, ['application/x-ndjson'])
-      const lines = batchAnswers(events, request.body ?? new Uint8Array(0))
+      const lines = batchAnswers(events, request.body ?? new Uint8Array(0), (code) =>
+        options.onRejected(events.log.name, code),
+      )
       return reply.type('application/x-ndjson').send(Readable.from(lines))
     },
   )
 
   app.get<{ Params: LogParams & { index: string } }>(
     '/:log/v1/events/:index',
-    { schema: { querystring: query({}) } },
+    { config: TREE, schema: operations.getEvent },
     async (request) => {
       const { log } = findEvents(logs, request.params.log)
       const index = indexOf(request.params.index)
       const entry = index < log.head.tree.size ? await log.store.entry(index) : undefined
       if (entry === undefined) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${request.params.index}`)
-      return eventDocument(log, index, entry, true)
+      return eventDocument(log, index, entry, request.reader!.may(log.name, 'payload'))
     },
   )
 
-  app.get<{ Params: LogParams; Querystring: { from?: string; limit?: string } }>(
+  app.get<{ Params: LogParams; Querystring: { from?: number; limit?: number } }>(
     '/:log/v1/events',
-    { schema: { querystring: query({ from: NUMBER, limit: LIMIT }) } },
-    async (request) => {
+    { config: TREE, schema: operations.listEvents },
+    async (request): Promise<EventList> => {
       const { log } = findEvents(logs, request.params.log)
-      const from = Number(request.query.from ?? 0)
-      const limit = Number(request.query.limit ?? DEFAULT_LIMIT)
+      const { from = 0, limit = LIMIT.default } = request.query
       const { tree, note } = log.head
-      const to = Math.min(tree.size, from + limit)
-      const entries = from < to ? await log.store.entries(from, to) : []
-      const events = await Promise.all(entries.map((entry, i) => eventDocument(log, from + i, entry, true)))
-      return { events, next: to < tree.size ? to : null, completeTo: tree.size, checkpoint: note }
+      const withPayload = request.reader!.may(log.name, 'payload')
+      const entries = from < tree.size ? await log.store.entries(from, Math.min(tree.size, from + limit)) : []
+      const events: Event[] = []
+      let length = 0
+      for (const [i, entry] of entries.entries()) {
+        // The page ends early rather than that a thousand large payloads stand in memory at once; `next` says where.
+        if (length > MAX_PAGE_LENGTH) break
+        const event = await eventDocument(log, from + i, entry, withPayload)
+        length += event.envelope?.payload.length ?? 0
+        events.push(event)
+      }
+      const next = from + events.length
+      return { events, next: next < tree.size ? next : null, completeTo: tree.size, checkpoint: note }
     },
   )
 
   app.get<{ Params: LogParams & { index: string } }>(
     '/:log/v1/evidence/:index',
-    { schema: { querystring: query({}) } },
+    { config: PAYLOAD, schema: operations.getEvidence },
     async (request, reply) => {
       const { log } = findEvents(logs, request.params.log)
       const file = formatEvidence(await evidenceOf(log, indexOf(request.params.index)))
@@ -78,37 +103,57 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, limits: { re
     },
   )
 
-  app.get<{ Params: LogParams }>('/:log/v1/policy', { schema: { querystring: query({}) } }, async (request) => {
-    const { log, policy } = findEvents(logs, request.params.log)
-    const envelope = (await envelopeOf(log, policy.index, false)) as { payload: string }
-    const document = JSON.parse(Buffer.from(envelope.payload, 'base64').toString()) as unknown
-    return { index: policy.index, sha256: toHex(policy.sha256), policy: document, envelope }
-  })
+  app.get<{ Params: LogParams }>(
+    '/:log/v1/policy',
+    { config: TREE, schema: operations.getPolicy },
+    async (request): Promise<PolicyAnswer> => {
+      const { log, policy } = findEvents(logs, request.params.log)
+      const envelope = (await envelopeOf(log, policy.index, false))!
+      const document = JSON.parse(Buffer.from(envelope.payload, 'base64').toString()) as WritePolicy
+      return { index: policy.index, sha256: toHex(policy.sha256), policy: document, envelope }
+    },
+  )
 
-  app.post<{ Params: LogParams; Body: Uint8Array }>('/:log/v1/policy', async (request, reply) => {
-    const events = findEvents(logs, request.params.log)
-    requireType(request, ENVELOPE_TYPES)
-    const admitted = await events.submitPolicy(request.body ?? new Uint8Array(0))
-    return reply.code(admitted.created ? 201 : 200).send(await receiptDocument(events.log, admitted))
-  })
+  app.post<{ Params: LogParams; Body: Uint8Array }>(
+    '/:log/v1/policy',
+    { config: NONE, schema: operations.changePolicy },
+    async (request, reply) => {
+      const events = findEvents(logs, request.params.log)
+      requireType(request, ENVELOPE_TYPES)
+      const admitted = await events.submitPolicy(request.body ?? new Uint8Array(0))
+      return reply.code(admitted.created ? 201 : 200).send(await receiptDocument(events.log, admitted))
+    },
+  )
 
-  app.post<{ Params: LogParams; Body: Uint8Array }>('/:log/v1/redactions', async (request, reply) => {
-    const events = findEvents(logs, request.params.log)
-    requireType(request, ENVELOPE_TYPES)
-    const redacted = await events.redact(request.body ?? new Uint8Array(0))
-    const receipt = await receiptDocument(events.log, redacted)
-    return reply
-      .code(redacted.created ? 201 : 200)
-      .send({ ...receipt, indexes: redacted.indexes, erased: redacted.erased })
-  })
+  app.post<{ Params: LogParams; Body: Uint8Array }>(
+    '/:log/v1/redactions',
+    { config: NONE, schema: operations.redact },
+    async (request, reply) => {
+      const events = findEvents(logs, request.params.log)
+      requireType(request, ENVELOPE_TYPES)
+      const redacted = await events.redact(request.body ?? new Uint8Array(0))
+      const { created, indexes, erased } = redacted
+      const answer: RedactionAnswer = {
+        ...(await receiptDocument(events.log, redacted)),
+        indexes: [...indexes],
+        erased,
+      }
+      return reply.code(created ? 201 : 200).send(answer)
+    },
+  )
 
-  app.get<{ Params: LogParams }>('/:log/addenda.v1', async (request, reply) => {
-    findEvents(logs, request.params.log)
-    return reply.type('application/octet-stream').header('cache-control', 'no-cache').send(Buffer.alloc(0))
-  })
+  app.get<{ Params: LogParams }>(
+    '/:log/addenda.v1',
+    { config: TREE, schema: operations.getAddendaMarker },
+    async (request, reply) => {
+      findEvents(logs, request.params.log)
+      return reply.type('application/octet-stream').header('cache-control', 'no-cache').send(Buffer.alloc(0))
+    },
+  )
 
   app.get<{ Params: LogParams & { a: string; b: string; digest: string } }>(
     '/:log/addenda/:a/:b/:digest',
+    { config: PAYLOAD, schema: operations.getAddendum },
     async (request, reply) => {
       const { log } = findEvents(logs, request.params.log)
       const { a, b, digest } = request.params
@@ -124,11 +169,15 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, limits: { re
       }
       // It never changes, but it may go: no cache may answer for it without asking.
       reply.header('cache-control', 'private, no-cache').header('etag', `"${digest}"`)
-      if (request.headers['if-none-match'] === `"${digest}"`) return reply.code(304).send()
+      if (names(request.headers['if-none-match'], `"${digest}"`)) return reply.code(304).send()
       return reply.type('application/octet-stream').send(Buffer.from(bytes))
     },
   )
 }
+
+/** If-None-Match, RFC 9110 section 13.1.2: any, or a list in which a proxy may have marked ours as weak. */
+const names = (header: string | undefined, etag: string): boolean =>
+  (header ?? '').split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()))
 
 function findEvents(logs: ServedLogs, name: string): EventLog {
   const { events } = findLog(logs, name)

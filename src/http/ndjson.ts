@@ -1,36 +1,44 @@
 /** A batch of envelopes, one to a line: each is judged alone and answered in order. */
-import { TreelineError } from '../core/errors.ts'
+import type { BatchLine } from '../../schemas/types.ts'
+import { type Code, TreelineError } from '../core/errors.ts'
 import type { EventLog } from '../log/events.ts'
 import { receiptDocument } from './documents.ts'
 import { problemOf } from './problems.ts'
+
+type OnRejected = (code: Code) => void
 
 const MAX_LINES = 10_000
 /** Lines in flight: enough to fill a commit, and signatures of one turn of the event loop stay under 10 ms. */
 const WINDOW = 64
 
 /** Throws BODY_TOO_LARGE before anything is admitted. */
-export function batchAnswers(events: EventLog, body: Uint8Array): AsyncGenerator<string> {
+export function batchAnswers(events: EventLog, body: Uint8Array, onRejected: OnRejected): AsyncGenerator<string> {
   const lines = split(body)
   if (lines.length > MAX_LINES)
     throw new TreelineError('BODY_TOO_LARGE', `a batch has at most ${MAX_LINES} lines, not ${lines.length}`)
-  return answers(events, lines)
+  return answers(events, lines, onRejected)
 }
 
-async function* answers(events: EventLog, lines: readonly Uint8Array[]): AsyncGenerator<string> {
+async function* answers(
+  events: EventLog,
+  lines: readonly Uint8Array[],
+  onRejected: OnRejected,
+): AsyncGenerator<string> {
   for (let at = 0; at < lines.length; at += WINDOW) {
-    const window = lines.slice(at, at + WINDOW).map((line, i) => answer(events, line, at + i + 1))
+    const window = lines.slice(at, at + WINDOW).map((line, i) => answer(events, line, at + i + 1, onRejected))
     for (const one of await Promise.all(window)) yield `${JSON.stringify(one)}\n`
   }
 }
 
-async function answer(events: EventLog, line: Uint8Array, number: number) {
+async function answer(events: EventLog, line: Uint8Array, number: number, onRejected: OnRejected): Promise<BatchLine> {
   try {
     const admitted = await events.submit(line)
     return { line: number, status: admitted.created ? 201 : 200, receipt: await receiptDocument(events.log, admitted) }
   } catch (error) {
     // A bug ends the answer where it stands: the client sees it cut off, and asks again.
     if (!(error instanceof TreelineError)) throw error
-    const problem = problemOf(error)
+    onRejected(error.code)
+    const problem = problemOf(error, true)
     return { line: number, status: problem.status, problem }
   }
 }

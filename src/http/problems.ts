@@ -1,10 +1,11 @@
 /** Every status code of the service, and the one document that errors have (RFC 9457). */
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply } from 'fastify'
+import type { Problem } from '../../schemas/types.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 
 /** Codes that no request can cause are absent: they end as 500. */
-const STATUS: Partial<Record<Code, number>> = {
+const STATUS: Readonly<Record<Problem['code'], number>> = {
   UNKNOWN_KEY: 403,
   KEY_SUSPENDED: 403,
   KEY_EXPIRED: 403,
@@ -25,6 +26,7 @@ const STATUS: Partial<Record<Code, number>> = {
   UNKNOWN_SIZE: 404,
   UNKNOWN_INDEX: 404,
   NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
   NOT_YET_PUBLISHED: 404,
   REDACTED: 410,
   POLICY_CONFLICT: 409,
@@ -47,20 +49,20 @@ const RETRY_AFTER: Partial<Record<Code, number>> = {
   NOT_YET_PUBLISHED: 1,
 }
 
-export interface Problem {
-  readonly type: string
-  readonly title: string
-  readonly status: number
-  readonly code: string
-  readonly detail: string
-  readonly [fact: string]: unknown
-}
+/** Writers that come too fast get 503: clients of OpenLineage ask again after 5xx only. */
+export const statusOf = (code: Code, write = false): number =>
+  write && code === 'RATE_LIMITED' ? 503 : ((STATUS as Partial<Record<Code, number>>)[code] ?? 500)
 
-const statusOf = (code: Code): number => STATUS[code] ?? 500
-
-export function problemOf({ code, message, facts }: TreelineError): Problem {
-  const status = statusOf(code)
-  return { ...facts, type: `urn:treeline:problem:${code}`, title: STATUS_CODES[status]!, status, code, detail: message }
+export function problemOf({ code, message, facts }: TreelineError, write = false): Problem {
+  const status = statusOf(code, write)
+  return {
+    ...facts,
+    type: `urn:treeline:problem:${code}`,
+    title: STATUS_CODES[status]!,
+    status,
+    code: code as Problem['code'],
+    detail: message,
+  }
 }
 
 /** An answer for what the framework refuses by itself; undefined for a bug of ours. */
@@ -73,8 +75,6 @@ export function fromFramework(error: FastifyError): TreelineError | undefined {
       )
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new TreelineError('UNSUPPORTED_MEDIA_TYPE', 'this route does not take that Content-Type')
-    case 'FST_ERR_VALIDATION':
-      return new TreelineError('UNKNOWN_PARAMETER', `${error.message}: docs/api.md has the parameters`)
     default:
       return (error.statusCode ?? 500) < 500
         ? new TreelineError('MALFORMED_ENVELOPE', `the request could not be read: ${error.message}`)
@@ -83,10 +83,10 @@ export function fromFramework(error: FastifyError): TreelineError | undefined {
 }
 
 export function sendProblem(reply: FastifyReply, error: TreelineError): FastifyReply {
-  const problem = problemOf(error)
+  const problem = problemOf(error, reply.request.method === 'POST')
   const after = RETRY_AFTER[error.code]
   if (after !== undefined) reply.header('retry-after', after)
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (problem.status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer')
   return reply
     .code(problem.status)
     .header('cache-control', 'no-store')

@@ -1,8 +1,10 @@
 /** Proofs for any sizes up to the committed head, and the list of logs. */
 import type { FastifyInstance } from 'fastify'
+import type { ConsistencyProof, InclusionProof, LogList } from '../../schemas/types.ts'
 import { fromHex, toBase64, toHex } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
-import { HASH, NUMBER, query } from './query.ts'
+import { TREE } from './auth.ts'
+import { operations } from './operations.ts'
 import { findLog, type ServedLogs } from './served-log.ts'
 
 interface LogParams {
@@ -10,46 +12,49 @@ interface LogParams {
 }
 
 export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
-  app.get<{ Params: LogParams; Querystring: { index?: string; leaf?: string; size?: string } }>(
+  app.get<{ Params: LogParams; Querystring: { index?: number; leaf?: string; size?: number } }>(
     '/:log/v1/proofs/inclusion',
-    { schema: { querystring: query({ index: NUMBER, leaf: HASH, size: NUMBER }) } },
-    async (request) => {
+    { config: TREE, schema: operations.proveInclusion },
+    async (request): Promise<InclusionProof> => {
       const { log } = findLog(logs, request.params.log)
       const { tree } = log.head
-      const size = request.query.size === undefined ? tree.size : Number(request.query.size)
-      const { index: indexText, leaf } = request.query
-      if ((indexText === undefined) === (leaf === undefined))
+      const { leaf, size = tree.size } = request.query
+      if ((request.query.index === undefined) === (leaf === undefined))
         throw new TreelineError('UNKNOWN_PARAMETER', 'give either index or leaf')
-      const [index] = leaf === undefined ? [Number(indexText)] : await log.store.findLeaf(fromHex(leaf)!)
+      const index = leaf === undefined ? request.query.index : await log.store.findLeaf(fromHex(leaf)!)
       if (index === undefined) throw new TreelineError('UNKNOWN_INDEX', 'the log has no entry with this leaf hash')
       const hashes = await log.prover.inclusion(tree, index, size)
       return { index, size, leafHash: toHex(await log.prover.leaf(tree, index)), hashes: hashes.map(toBase64) }
     },
   )
 
-  app.get<{ Params: LogParams; Querystring: { from: string; to: string } }>(
+  app.get<{ Params: LogParams; Querystring: { from: number; to: number } }>(
     '/:log/v1/proofs/consistency',
-    { schema: { querystring: query({ from: NUMBER, to: NUMBER }, ['from', 'to']) } },
-    async (request) => {
+    { config: TREE, schema: operations.proveConsistency },
+    async (request): Promise<ConsistencyProof> => {
       const { log } = findLog(logs, request.params.log)
-      const from = Number(request.query.from)
-      const to = Number(request.query.to)
+      const { from, to } = request.query
       const hashes = await log.prover.consistency(log.head.tree, from, to)
       return { from, to, hashes: hashes.map(toBase64) }
     },
   )
 
-  app.get('/v1/logs', { schema: { querystring: query({}) } }, async () =>
-    Promise.all(
-      [...logs.values()].map(async ({ log }) => ({
-        name: log.name,
-        origin: log.origin,
-        profile: log.store.profile,
-        vkey: log.vkey,
-        genesis: log.store.profile === 'raw' ? null : toHex(await log.prover.leaf(log.head.tree, 0)),
-        size: log.head.tree.size,
-        published: log.published?.tree.size ?? null,
-      })),
-    ),
+  app.get(
+    '/v1/logs',
+    { config: TREE, schema: operations.listLogs },
+    async ({ reader }): Promise<LogList> =>
+      Promise.all(
+        [...logs.values()]
+          .filter(({ log }) => reader!.may(log.name, 'tree'))
+          .map(async ({ log }) => ({
+            name: log.name,
+            origin: log.origin,
+            profile: log.store.profile === 'raw' ? 'raw' : 'events',
+            vkey: log.vkey,
+            genesis: log.store.profile === 'raw' ? null : toHex(await log.prover.leaf(log.head.tree, 0)),
+            size: log.head.tree.size,
+            published: log.published?.size ?? null,
+          })),
+      ),
   )
 }

@@ -3,12 +3,14 @@ import type { FastifyInstance } from 'fastify'
 import { TreelineError } from '../core/errors.ts'
 import { MAX_ENTRY_SIZE } from '../core/tile.ts'
 import { addRaw } from '../log/raw.ts'
+import { NONE } from './auth.ts'
+import { operations } from './operations.ts'
 import { findLog, type ServedLogs } from './served-log.ts'
 
 export function rawRoutes(app: FastifyInstance, logs: ServedLogs): void {
   app.post<{ Params: { log: string }; Body: Uint8Array | undefined }>(
     '/:log/add',
-    { bodyLimit: MAX_ENTRY_SIZE },
+    { config: NONE, schema: operations.addRaw, bodyLimit: MAX_ENTRY_SIZE },
     async (request, reply) => {
       const { log } = findLog(logs, request.params.log)
       if (log.store.profile !== 'raw')

@@ -21,7 +21,7 @@ export async function checkTree(store: Store, progress: (done: number, size: num
   let tiles = 0
   while (tree.size < size) {
     const from = tree.size
-    const entries = await store.entries(from, Math.min(size, from + 16 * TILE_WIDTH))
+    const entries = await readEntries(store, from, Math.min(size, from + 16 * TILE_WIDTH))
     if (entries.length === 0) throw new TreelineError('INVALID_LOG', `entry ${from} is missing`)
     const next = tree.append(entries.map(leafHash))
     for (const { level, index, nodes } of next.full) {
@@ -38,4 +38,14 @@ export async function checkTree(store: Store, progress: (done: number, size: num
   if (!equal(tree.root, root))
     throw new TreelineError('INVALID_LOG', `the entries do not give the root of the head at size ${size}`)
   return { size, root, tiles }
+}
+
+/** A framing that cannot be read is as wrong as an entry that hashes to something else. */
+async function readEntries(store: Store, from: number, to: number): Promise<Uint8Array[]> {
+  try {
+    return await store.entries(from, to)
+  } catch (error) {
+    if (!(error instanceof TreelineError)) throw error
+    throw new TreelineError('INVALID_LOG', `the entries from ${from} on cannot be read: ${error.message}`)
+  }
 }

@@ -125,6 +125,7 @@ export class EventLog {
   /** Changes the write policy. Throws what `judgePolicy` does, and POLICY_CONFLICT for a signer of another log. */
   async submitPolicy(body: Uint8Array): Promise<Admitted> {
     const envelope = parseEnvelope(body)
+    this.#requireSigning()
     // Asked again after an answer was lost: the change has been made.
     const { index, payload } = this.#inForce
     if (equal(envelope.payload, payload)) return { index, entry: (await this.#entryAt(index))!, created: false }
@@ -223,11 +224,17 @@ export class EventLog {
     judgeEvent(this.#inForce, this.#inForce.ring, { ...event, subjects, origin }, time)
   }
 
+  /** Throws FROZEN. Then not even what is known is answered: no receipt for it would verify under the note that was published. */
+  #requireSigning(): void {
+    if (this.log.frozen !== undefined) throw this.log.frozen
+  }
+
   /**
    * The entry with this digest: the one that is there, the one on its way, or a new one. Exact, because the first to come registers
-   * before it looks. Throws REDACTED.
+   * before it looks. Throws REDACTED, FROZEN.
    */
   async #once(digest: Uint8Array, append: () => Promise<Appended>): Promise<Admitted> {
+    this.#requireSigning()
     const name = toHex(digest)
     const before = this.#inFlight.get(name)
     if (before !== undefined) return { ...(await before), created: false }

@@ -2,14 +2,16 @@ import { TreelineError } from '../core/errors.ts'
 import type { Evidence, PolicyProof } from '../core/evidence.ts'
 import type { Log } from './log.ts'
 
-/** The evidence for an entry, against the published head. Throws UNKNOWN_INDEX, NOT_YET_PUBLISHED. */
+/** The evidence for an entry, against the published head. Throws UNKNOWN_INDEX, NOT_YET_PUBLISHED, FROZEN. */
 export async function evidenceOf(log: Log, index: number): Promise<Evidence> {
-  const { head, published, store, prover } = log
+  const { head, published, frozen, store, prover } = log
   if (index >= head.tree.size) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${index}`)
-  if (published === undefined || index >= published.tree.size) {
+  if (frozen !== undefined) throw frozen
+  if (published === undefined || index >= published.size) {
     throw new TreelineError('NOT_YET_PUBLISHED', `no published checkpoint covers entry ${index} yet: ask again`)
   }
-  const { tree, note } = published
+  // At a start the published head can be smaller than the tree: proofs are for its own size.
+  const { size, note } = published
   const policies: PolicyProof[] = []
   // An entry that carries a policy is judged with itself as the last of the chain.
   for (const at of (await store.policies()).filter((one) => one <= index)) {
@@ -17,13 +19,13 @@ export async function evidenceOf(log: Log, index: number): Promise<Evidence> {
       index: at,
       entry: (await store.entry(at))!,
       document: (await store.addendum(at))!,
-      hashes: await prover.inclusion(tree, at, tree.size),
+      hashes: await prover.inclusion(head.tree, at, size),
     })
   }
   const addendum = await store.addendum(index)
   return {
     index,
-    hashes: await prover.inclusion(tree, index, tree.size),
+    hashes: await prover.inclusion(head.tree, index, size),
     checkpoint: note,
     entry: (await store.entry(index))!,
     policies,

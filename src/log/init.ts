@@ -1,15 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { toUtf8 } from '../core/bytes.ts'
 import { formatCheckpoint, MAX_ORIGIN_SIZE } from '../core/checkpoint.ts'
@@ -21,6 +11,7 @@ import { checkLogName, type LogFiles, logFiles } from '../store/folder.ts'
 import { createLogKey, loadLogSigner } from '../store/log-key.ts'
 import { writeSecretFile } from '../store/secret-file.ts'
 import { createStore, SqliteStore } from '../store/sqlite.ts'
+import { syncPath } from '../store/sync-path.ts'
 
 /** The first entry of a log whose profile has one. */
 export interface Genesis {
@@ -90,13 +81,4 @@ export async function createLog(
   writeFileSync(files.published, signNote(formatCheckpoint(checkpoint), [signer]))
   renameSync(unfinished, files.database)
   for (const path of [files.database, files.published, files.vkey, files.folder, dirname(files.folder)]) syncPath(path)
-}
-
-function syncPath(path: string): void {
-  const handle = openSync(path, 'r')
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
 }

@@ -8,7 +8,7 @@ import type { Tree } from '../core/tree.ts'
 import type { Store } from '../store/store.ts'
 import { type Clocks, LogClock } from './clock.ts'
 import { loadTree, Prover } from './prover.ts'
-import { Publisher } from './publisher.ts'
+import { type PublishedHead, Publisher } from './publisher.ts'
 import { type Appended, type Candidate, type QueueLimits, Sequencer, type SignedHead } from './sequencer.ts'
 
 export interface LogOptions extends QueueLimits {
@@ -27,6 +27,8 @@ export interface LogParts {
   readonly options: LogOptions
   /** Told of what broke, once for each failure. */
   readonly onFailure: (error: unknown) => void
+  /** Told of each commit, for whoever measures. */
+  readonly onCommit: (entries: number, seconds: number) => void
 }
 
 /** One open log: its tree, its writer, its published head. What its entries mean is its profile's business. */
@@ -67,14 +69,14 @@ export class Log {
 
   /** Throws INVALID_LOG when entries, tiles and head do not agree. */
   static async open(parts: LogParts): Promise<Log> {
-    const { store, signer, options, publishedFile, onFailure } = parts
+    const { store, signer, options, publishedFile, onFailure, onCommit } = parts
     const tree = await loadTree(store)
     const prover = new Prover(store)
     const published = readPublished(publishedFile, signer)
     const frozen = published && (await rolledBack(published, tree, prover))
     const publisher = new Publisher({
       file: publishedFile,
-      initial: published && { tree, note: published.note },
+      initial: published,
       interval: options.publishInterval,
       onFailure,
     })
@@ -99,6 +101,7 @@ export class Log {
         publisher.offer(head)
         housekeeping.wake()
       },
+      onCommit,
       onFailure,
     })
     if (!frozen && published?.note !== sequencer.head.note) publisher.offer(sequencer.head)
@@ -111,12 +114,22 @@ export class Log {
   }
 
   /** What `checkpoint` answers; undefined before the first. */
-  get published(): SignedHead | undefined {
+  get published(): PublishedHead | undefined {
     return this.#publisher.published
+  }
+
+  /** How long a commit has been waiting to be published, seconds. */
+  get publishLag(): number {
+    return this.#publisher.lag
   }
 
   get queued(): { readonly entries: number; readonly bytes: number } {
     return this.#sequencer.queued
+  }
+
+  /** Set when the disk was rolled back: the last note is not over this tree, so nothing can be proved under it. */
+  get frozen(): TreelineError | undefined {
+    return this.#frozen
   }
 
   /** Why nothing can be appended, or undefined. */
@@ -173,9 +186,7 @@ class Housekeeping {
   }
 }
 
-interface Published {
-  readonly note: string
-  readonly size: number
+interface Published extends PublishedHead {
   readonly root: Uint8Array
 }
 

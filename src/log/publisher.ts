@@ -2,23 +2,35 @@ import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { SignedHead } from './sequencer.ts'
 
+/** What everybody can read. */
+export interface PublishedHead {
+  readonly size: number
+  readonly note: string
+}
+
 export interface PublisherOptions {
   /** The file of the last published checkpoint: outside the database, so that a rolled-back database shows. */
   readonly file: string
-  readonly initial: SignedHead | undefined
+  readonly initial: PublishedHead | undefined
   /** Least time between two published checkpoints, ms. */
   readonly interval: number
   readonly onFailure: (error: unknown) => void
 }
 
+/** How long after a failure the next try comes, ms. */
+const RETRY = 1_000
+
 /** Makes heads public: at once when the last one is old enough, else when it is. Never out of order. */
 export class Publisher {
   readonly #options: PublisherOptions
-  #published: SignedHead | undefined
+  #published: PublishedHead | undefined
   #next: SignedHead | undefined
   #timer: NodeJS.Timeout | undefined
   #work: Promise<void> = Promise.resolve()
   #lastTime = Number.NEGATIVE_INFINITY
+  /** When the oldest head that nobody can read yet was offered, ms of the monotonic clock. */
+  #waitingSince: number | undefined
+  #closed = false
 
   constructor(options: PublisherOptions) {
     this.#options = options
@@ -26,12 +38,18 @@ export class Publisher {
   }
 
   /** The last published head; undefined before the first. */
-  get published(): SignedHead | undefined {
+  get published(): PublishedHead | undefined {
     return this.#published
+  }
+
+  /** How long a head has been waiting to become public, seconds; 0 when none is. */
+  get lag(): number {
+    return this.#waitingSince === undefined ? 0 : (performance.now() - this.#waitingSince) / 1000
   }
 
   offer(head: SignedHead): void {
     this.#next = head
+    this.#waitingSince ??= performance.now()
     if (this.#timer !== undefined) return
     const wait = Math.max(0, this.#lastTime + this.#options.interval - performance.now())
     this.#timer = setTimeout(() => {
@@ -45,17 +63,23 @@ export class Publisher {
     const head = this.#next
     if (head === undefined) return
     this.#next = undefined
+    const began = performance.now()
     try {
       // On disk before anyone can read it: the start-up comparison must know of every head that was public.
       await replaceFile(this.#options.file, head.note)
-      this.#published = head
+      this.#published = { size: head.tree.size, note: head.note }
+      this.#waitingSince = this.#next === undefined ? undefined : began
     } catch (error) {
       this.#options.onFailure(error)
+      // A disk may have room again although nothing is appended any more.
+      this.#lastTime = performance.now() + RETRY - this.#options.interval
+      if (!this.#closed) this.offer(this.#next ?? head)
     }
   }
 
   /** Publishes what is waiting, and ends. */
   async close(): Promise<void> {
+    this.#closed = true
     clearTimeout(this.#timer)
     await this.#work
     await this.#publish()

@@ -44,6 +44,7 @@ export class DigestIndex {
   readonly #db: Database.Database
   readonly #digestOf: (entry: Uint8Array) => Uint8Array
   readonly #entryAt: (index: number) => Uint8Array
+  readonly #keepAll: boolean
   readonly #sql
   /** Digest to indexes, for entries from `#covered` on. */
   readonly #recent = new Map<string, number[]>()
@@ -54,16 +55,21 @@ export class DigestIndex {
   /** Whether there may be pages of no run. */
   #garbage = true
 
-  /** `digestOf` is what entries are found by; `entryAt` reads one that is there. */
+  /**
+   * `digestOf` is what entries are found by; `entryAt` reads one that is there. `keep` says which indexes of a digest: anybody can fill a raw log
+   * with one entry, and a question about it must not cost more each time.
+   */
   constructor(
     db: Database.Database,
     kind: DigestKind,
     digestOf: (entry: Uint8Array) => Uint8Array,
     entryAt: (index: number) => Uint8Array,
+    keep: 'all' | 'first',
   ) {
     this.#db = db
     this.#digestOf = digestOf
     this.#entryAt = entryAt
+    this.#keepAll = keep === 'all'
     this.#sql = {
       runs: db.prepare<[], Run>(`SELECT id, level, first, last, pages FROM ${kind}_runs ORDER BY first`),
       insertRun: db.prepare(`INSERT INTO ${kind}_runs (id, level, first, last, pages) VALUES (?, ?, ?, ?, ?)`),
@@ -91,21 +97,30 @@ export class DigestIndex {
     const name = nameOf(this.#digestOf(entry))
     const indexes = this.#recent.get(name)
     if (indexes === undefined) this.#recent.set(name, [index])
-    else indexes.push(index)
+    else if (this.#keepAll) indexes.push(index)
   }
 
-  /** All indexes, ascending. */
+  /** The least index. */
+  first(digest: Uint8Array): number | undefined {
+    // Runs ascend, and so do the indexes of one digest in them.
+    for (const index of this.#inRuns(digest)) return index
+    return this.#recent.get(nameOf(digest))?.[0]
+  }
+
+  /** All indexes, ascending; of an index that keeps the first, that one and perhaps others. */
   find(digest: Uint8Array): number[] {
-    const found: number[] = []
+    return [...this.#inRuns(digest), ...(this.#recent.get(nameOf(digest)) ?? [])]
+  }
+
+  *#inRuns(digest: Uint8Array): Generator<number> {
     for (const { id, pages } of this.#runs) {
       const page = this.#sql.page.get(pageId(id, pageOf(digest, pages)))
       if (page === undefined) continue
       for (const index of matches(page, digest)) {
         // Six bytes can be equal by chance, or by somebody's work.
-        if (equal(this.#digestOf(this.#entryAt(index)), digest)) found.push(index)
+        if (equal(this.#digestOf(this.#entryAt(index)), digest)) yield index
       }
     }
-    return [...found.sort((a, b) => a - b), ...(this.#recent.get(nameOf(digest)) ?? [])]
   }
 
   /** One small step of moving digests out of memory; true when there is more to do. `size` is that of the log. */

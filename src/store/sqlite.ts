@@ -89,8 +89,8 @@ export class SqliteStore implements Store {
     this.#digests = db.readonly
       ? {}
       : {
-          leaf: new DigestIndex(db, 'leaf', leafHash, entryAt),
-          ...(log.profile !== 'raw' && { addendum: new DigestIndex(db, 'addendum', addendumDigest, entryAt) }),
+          leaf: new DigestIndex(db, 'leaf', leafHash, entryAt, 'first'),
+          ...(log.profile !== 'raw' && { addendum: new DigestIndex(db, 'addendum', addendumDigest, entryAt, 'all') }),
         }
     const { size } = this.#sql.head.get()!
     for (const index of Object.values(this.#digests)) {
@@ -215,8 +215,8 @@ export class SqliteStore implements Store {
     return this.#digests.addendum?.find(digest) ?? []
   }
 
-  async findLeaf(hash: Uint8Array): Promise<readonly number[]> {
-    return this.#digests.leaf?.find(hash) ?? []
+  async findLeaf(hash: Uint8Array): Promise<number | undefined> {
+    return this.#digests.leaf?.first(hash)
   }
 
   async policies(): Promise<readonly number[]> {

@@ -46,8 +46,8 @@ export interface Store {
   addendum(index: number): Promise<Uint8Array | undefined>
   /** Indexes of all entries whose key 7 is `digest`, ascending. None in a raw log. */
   findAddendum(digest: Uint8Array): Promise<readonly number[]>
-  /** Indexes of all entries with this leaf hash, ascending. */
-  findLeaf(hash: Uint8Array): Promise<readonly number[]>
+  /** The first index with this leaf hash. */
+  findLeaf(hash: Uint8Array): Promise<number | undefined>
   /** Indexes of the genesis and of every change of the write policy, ascending. */
   policies(): Promise<readonly number[]>
   /** The index of the redaction entry that names `index`, or undefined. */

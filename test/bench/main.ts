@@ -49,7 +49,7 @@ async function start(): Promise<Server> {
   const began = performance.now()
   const child = spawn(
     process.execPath,
-    ['cmd/treeline-server.ts', 'serve', '--data', data, '--listen', '127.0.0.1:0'],
+    ['cmd/treeline-server.ts', 'serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'warn'],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let durability = 'not said'

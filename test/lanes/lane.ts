@@ -114,7 +114,8 @@ export interface Server {
 
 /** Starts `serve` on a free port; resolves when it listens. */
 export async function startServer(data: string, flags: readonly string[] = [], program = SERVER): Promise<Server> {
-  const child = spawnChild(process.execPath, [program, 'serve', '--data', data, '--listen', '127.0.0.1:0', ...flags])
+  const args = [program, 'serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'warn', ...flags]
+  const child = spawnChild(process.execPath, args)
   const closed = once(child, 'close') as Promise<[number | null]>
   const said: string[] = []
   createInterface({ input: child.stderr! }).on('line', (line) => {

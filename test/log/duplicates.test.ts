@@ -1,7 +1,14 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { p256 } from '@noble/curves/nist.js'
+import Database from 'better-sqlite3'
 import t from 'tap'
 import { toHex, toUtf8 } from '../../src/core/bytes.ts'
+import { decodeEntry, encodeEntry, POLICY } from '../../src/core/entry.ts'
 import { leafHash } from '../../src/core/merkle.ts'
 import type { EventLog } from '../../src/log/events.ts'
+import { loadTree } from '../../src/log/prover.ts'
+import { SqliteStore } from '../../src/store/sqlite.ts'
 import { Actor, event, policyDocument, redactionRequest, signedPolicy } from '../support/actors.ts'
 import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
 
@@ -117,5 +124,81 @@ t.test('a redacted event is refused with its index, also after a restart', async
   server = await open(data)
   await t.rejects(submit(server.events, text), { code: 'REDACTED', facts: { index } })
   t.equal(server.size(), 3)
+  await server.close()
+})
+
+t.test('a duplicate is found after its digest has left memory, beside digests that begin alike', async (t) => {
+  const { data, signer, administrator } = await make(t)
+  let server = await open(data)
+  const texts = Array.from({ length: 20 }, (_, i) => event(signer, `model/${i}`))
+  for (const text of texts) await submit(server.events, text)
+  const { addendum } = decodeEntry((await server.events.log.store.entry(7))!)
+  await server.close()
+
+  // Entries that somebody else's events would make, straight into the store: 40,000 signatures would take a minute.
+  const store = SqliteStore.open(join(data, 'logs/test/log.db'))
+  let tree = await loadTree(store)
+  const { time } = await store.head()
+  for (let batch = 0; batch < 40; batch++) {
+    const entries = Array.from({ length: 1_000 }, (_, i) => {
+      const digest = new Uint8Array(randomBytes(32))
+      // As many bytes as an index keeps of a digest.
+      if (i === 500) digest.set(addendum.subarray(0, 6))
+      return encodeEntry({ kind: POLICY, time, addendum: digest })
+    })
+    const next = tree.append(entries.map(leafHash))
+    const head = { size: next.tree.size, root: next.tree.root, time }
+    await store.commit({ from: tree.size, entries, addenda: [], redactions: [], policies: [], tiles: next.full, head })
+    tree = next.tree
+  }
+  while (await store.maintain()) {}
+  await store.close()
+  const database = new Database(join(data, 'logs/test/log.db'), { readonly: true })
+  t.equal(database.prepare('SELECT count(*) FROM addendum_runs').pluck().get(), 2)
+  database.close()
+
+  server = await open(data)
+  for (const [i, text] of texts.entries()) {
+    const again = await submit(server.events, text)
+    t.match([again.index, again.created], [i + 1, false])
+  }
+  const [first, second] = await Promise.all([1, 2].map(() => submit(server.events, event(signer, 'model/new'))))
+  t.match([first!.created, second!.created, second!.index], [true, false, 40_021])
+  const request = redactionRequest(
+    ORIGIN,
+    [{ index: 7, leafHash: toHex(leafHash((await server.events.log.store.entry(7))!)) }],
+    [administrator],
+  )
+  t.match(await server.events.redact(toUtf8(request)), { indexes: [7], erased: true })
+  await t.rejects(submit(server.events, texts[6]!), { code: 'REDACTED', facts: { index: 7 } })
+  await server.close()
+})
+
+t.test('what is signed again is another event where the algorithm signs differently each time', async (t) => {
+  const data = temporaryFolder(t)
+  const signers = [new Actor(), new Actor('p256')] as const
+  await makeEventLog(
+    data,
+    [new Actor()],
+    signers.map((actor) => ({ actor })),
+  )
+  const server = await open(data)
+  for (const [actor, distinct] of [
+    [signers[0], 1],
+    [signers[1], 6],
+  ] as const) {
+    const texts = Array.from({ length: 6 }, () => event(actor, 'model/x'))
+    const all = await Promise.all(texts.map((text) => submit(server.events, text)))
+    t.equal(new Set(all.map(({ index }) => index)).size, distinct, actor.key.algorithm)
+    for (const [i, text] of texts.entries()) t.equal((await submit(server.events, text)).index, all[i]!.index)
+  }
+  // Whoever has an ECDSA signature can make a second one of it, with n - s: it is the same event.
+  const text = event(signers[1], 'model/y')
+  const { index } = await submit(server.events, text)
+  const whole = JSON.parse(text)
+  const sig = p256.Signature.fromBytes(Buffer.from(whole.signatures[0].sig, 'base64'), 'der')
+  const twin = new p256.Signature(sig.r, p256.Point.CURVE().n - sig.s).toBytes('der')
+  const signatures = [{ ...whole.signatures[0], sig: Buffer.from(twin).toString('base64') }]
+  t.match(await submit(server.events, JSON.stringify({ ...whole, signatures })), { index, created: false })
   await server.close()
 })

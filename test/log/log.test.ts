@@ -187,6 +187,14 @@ t.test('check names what was changed', async (t) => {
       const { id, nodes } = db.prepare('SELECT id, nodes FROM tiles LIMIT 1').get() as { id: number; nodes: Buffer }
       db.prepare('UPDATE tiles SET nodes = ? WHERE id = ?').run(flip(nodes), id)
     },
+    'the length of an entry': (db) => {
+      const { first, bundle } = db.prepare('SELECT first, bundle FROM entries LIMIT 1').get() as {
+        first: number
+        bundle: Buffer
+      }
+      bundle[0]! ^= 0x40
+      db.prepare('UPDATE entries SET bundle = ? WHERE first = ?').run(bundle, first)
+    },
     'a missing row': (db) => db.prepare('DELETE FROM entries WHERE first = (SELECT max(first) FROM entries)').run(),
     'a missing row in the middle': (db) => db.prepare('DELETE FROM entries WHERE first = 256').run(),
     'a missing tile': (db) => db.prepare('DELETE FROM tiles WHERE id = (SELECT max(id) FROM tiles)').run(),

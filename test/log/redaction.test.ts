@@ -4,12 +4,14 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { toHex, toUtf8 } from '../../src/core/bytes.ts'
+import { decodeEntry, type EventEntry, encodeEntry } from '../../src/core/entry.ts'
 import { formatEvidence, parseEvidence, verifyEvidence } from '../../src/core/evidence.ts'
 import { EMPTY_ROOT, leafHash } from '../../src/core/merkle.ts'
 import { verifySignature } from '../../src/core/signature.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { checkTree } from '../../src/log/check.ts'
 import { evidenceOf } from '../../src/log/evidence.ts'
+import { loadTree } from '../../src/log/prover.ts'
 import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
 import { Actor, event, redactionRequest } from '../support/actors.ts'
 import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
@@ -67,7 +69,7 @@ t.test('a redacted payload is in no file, and everything else still verifies', a
 
   t.equal((await checkTree(log.store, () => {})).size, log.head.tree.size)
   const trust = parseWitnessPolicy(toUtf8(`log ${vkey}\nquorum none\n`))
-  while ((log.published?.tree.size ?? 0) < log.head.tree.size) await new Promise((resolve) => setTimeout(resolve, 5))
+  while ((log.published?.size ?? 0) < log.head.tree.size) await new Promise((resolve) => setTimeout(resolve, 5))
   for (const one of [0, index, ...neighbours, by]) {
     const file = formatEvidence(await evidenceOf(log, one))
     const { envelope } = verifyEvidence(parseEvidence(file), trust, verifySignature)
@@ -95,6 +97,58 @@ t.test('a reader that holds old pages delays the answer that all is erased', asy
   reader.exec('COMMIT')
   t.match(await events.redact(body), { created: false, index: first.index, erased: true })
   t.same(filesWith(data, marker), [])
+})
+
+t.test('a payload that stands at several indexes is erased from all of them or not at all', async (t) => {
+  const data = temporaryFolder(t)
+  const administrator = new Actor()
+  const signer = new Actor()
+  await makeEventLog(data, [administrator], [{ actor: signer }])
+  let server = await startServer(data)
+  const marker = randomBytes(48).toString('hex')
+  const { index, entry } = await server.opened.logs
+    .get('test')!
+    .events!.submit(toUtf8(event(signer, 'model/x', { marker })))
+  await server.close()
+
+  // Items of a signed batch are not deduplicated: the same item again, twice.
+  const store = SqliteStore.open(join(data, 'logs/test/log.db'))
+  const original = decodeEntry(entry) as EventEntry
+  const addendum = (await store.addendum(index))!
+  const items = [3, 4].map((position) => encodeEntry({ ...original, batch: { header: 2, position } }))
+  const tree = await loadTree(store)
+  const next = tree.append(items.map(leafHash))
+  await store.commit({
+    from: tree.size,
+    entries: items,
+    addenda: items.map((_, i) => ({ index: tree.size + i, bytes: addendum })),
+    redactions: [],
+    policies: [],
+    tiles: next.full,
+    head: { size: next.tree.size, root: next.tree.root, time: original.time },
+  })
+  await store.close()
+
+  server = await startServer(data)
+  t.teardown(() => server.close())
+  const { log, events } = server.opened.logs.get('test')!
+  const redact = async (indexes: readonly number[], reason: string) => {
+    const entries = []
+    for (const one of indexes) entries.push({ index: one, leafHash: toHex(leafHash((await log.store.entry(one))!)) })
+    return events!.redact(toUtf8(redactionRequest(ORIGIN, entries, [administrator], reason)))
+  }
+  for (const some of [[index], [2], [index, 3], [2, 3]])
+    await t.rejects(redact(some, 'some'), { code: 'MORE_INDEXES', facts: { indexes: [index, 2, 3] } }, `${some}`)
+  t.equal(log.head.tree.size, 4, 'nothing is logged')
+  t.same(await log.store.addendum(3), addendum)
+  t.match(await redact([index, 2, 3], 'all'), { indexes: [index, 2, 3], erased: true })
+  t.same(filesWith(data, marker), [])
+  await t.rejects(
+    redact([index, 2, 3], 'again'),
+    { code: 'REDACTED', facts: { index } },
+    'another request for the same',
+  )
+  t.equal(log.head.tree.size, 5)
 })
 
 // Deleting rows makes SQLite move others between pages, and it leaves what stood there before: no payload may move.

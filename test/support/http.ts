@@ -1,5 +1,6 @@
 /** Requests as they are written: fetch and URL would tidy the paths that tests are about. */
 import { type IncomingHttpHeaders, request } from 'node:http'
+import { checkAnswer } from './validate.ts'
 
 export interface HttpAnswer {
   readonly status: number
@@ -7,6 +8,7 @@ export interface HttpAnswer {
   readonly body: Buffer
 }
 
+/** Every answer must be one that the API description allows. */
 export function ask(
   url: string,
   path: string,
@@ -21,9 +23,16 @@ export function ask(
     const outgoing = request({ hostname, port, path, method, headers, agent: false }, (answer) => {
       const parts: Buffer[] = []
       answer.on('data', (part: Buffer) => parts.push(part))
-      answer.on('end', () =>
-        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(parts) }),
-      )
+      answer.on('end', () => {
+        const { statusCode: status = 0, headers } = answer
+        const bytes = Buffer.concat(parts)
+        try {
+          checkAnswer(method, path, status, headers['content-type'], bytes)
+        } catch (error) {
+          return reject(error)
+        }
+        resolve({ status, headers, body: bytes })
+      })
     })
     outgoing.on('error', reject)
     outgoing.end(body)

@@ -2,10 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
 import { type OpenLogs, openLogs } from '../../cmd/server/open-logs.ts'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import { formatVkey } from '../../src/core/note.ts'
-import { buildServer } from '../../src/http/server.ts'
+import { Metrics } from '../../src/http/metrics.ts'
+import { buildServer, closeServer, type ServerOptions } from '../../src/http/server.ts'
 import { type Clocks, systemClocks } from '../../src/log/clock.ts'
 import { genesisOf } from '../../src/log/genesis.ts'
 import { createLog, prepareLog } from '../../src/log/init.ts'
@@ -44,6 +46,7 @@ export async function makeEventLog(
 
 interface TestServer {
   readonly url: string
+  readonly app: FastifyInstance
   readonly opened: OpenLogs
   readonly failures: unknown[]
   close(): Promise<void>
@@ -55,10 +58,12 @@ interface TestServerOptions {
   readonly limits?: Partial<QueueLimits>
   readonly publishInterval?: number
   readonly acceptClock?: boolean
+  readonly http?: Partial<ServerOptions>
 }
 
 export async function startServer(data: string, options: TestServerOptions = {}): Promise<TestServer> {
   const failures: unknown[] = []
+  const metrics = new Metrics()
   const opened = await openLogs({
     data,
     clocks: options.clocks ?? systemClocks,
@@ -72,16 +77,23 @@ export async function startServer(data: string, options: TestServerOptions = {})
       ...options.limits,
     },
     onFailure: (error) => failures.push(error),
+    onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),
     wrap: options.wrap ?? ((store) => store),
   })
-  const app = await buildServer(opened.logs, { bodyLimit: 2 ** 20, batchBytes: 32 * 2 ** 20 })
+  const app = await buildServer(opened.logs, {
+    bodyLimit: 2 ** 20,
+    batchBytes: 32 * 2 ** 20,
+    metrics,
+    ...options.http,
+  })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   return {
     url,
+    app,
     opened,
     failures,
     async close() {
-      await app.close()
+      await closeServer(app, 5_000)
       await opened.close()
     },
   }

@@ -1,0 +1,123 @@
+/**
+ * What /metrics says. Labels come from closed sets (routes as they are declared, names of logs, our own codes), so that no client can
+ * make series.
+ */
+import type { FastifyInstance } from 'fastify'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Code } from '../core/errors.ts'
+import { operations } from './operations.ts'
+import { RequestSeries, registerSeries } from './request-series.ts'
+import type { ServedLog, ServedLogs } from './served-log.ts'
+
+export class Metrics {
+  readonly registry = new Registry()
+  readonly #series: RequestSeries[] = []
+  readonly #dropped: Counter
+  readonly #rejected: Counter<'log' | 'code'>
+  readonly #commits: Histogram<'log'>
+  readonly #batches: Histogram<'log'>
+  readonly #appended: Counter<'log'>
+  readonly #failures: Counter<'log'>
+
+  constructor() {
+    const registers = [this.registry]
+    registerSeries(this.registry, this.#series)
+    this.#dropped = new Counter({
+      name: 'treeline_http_connections_dropped_total',
+      help: 'Connections refused because there were too many.',
+      registers,
+    })
+    this.#rejected = new Counter({
+      name: 'treeline_rejected_total',
+      help: 'Submissions refused, lines of batches one by one.',
+      labelNames: ['log', 'code'],
+      registers,
+    })
+    this.#commits = new Histogram({
+      name: 'treeline_log_commit_duration_seconds',
+      help: 'Transactions that made entries durable.',
+      labelNames: ['log'],
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+      registers,
+    })
+    this.#batches = new Histogram({
+      name: 'treeline_log_commit_entries',
+      help: 'Entries in one commit.',
+      labelNames: ['log'],
+      buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
+      registers,
+    })
+    this.#appended = new Counter({
+      name: 'treeline_log_entries_appended_total',
+      help: 'Entries made durable by this process.',
+      labelNames: ['log'],
+      registers,
+    })
+    this.#failures = new Counter({
+      name: 'treeline_log_failures_total',
+      help: 'Failures of the disk or of the housekeeping: each is in the log of the server.',
+      labelNames: ['log'],
+      registers,
+    })
+  }
+
+  /** Also measures the process: event loop, memory, collections. */
+  withProcess(): this {
+    collectDefaultMetrics({ register: this.registry, prefix: 'treeline_' })
+    return this
+  }
+
+  /** Where the answers of one route are counted. Called once for each as it is declared. */
+  ofRoute(method: string, route: string): RequestSeries {
+    const series = new RequestSeries(method, route)
+    this.#series.push(series)
+    return series
+  }
+
+  dropped(): void {
+    this.#dropped.inc()
+  }
+
+  rejected(log: string, code: Code): void {
+    this.#rejected.inc({ log, code })
+  }
+
+  committed(log: string, entries: number, seconds: number): void {
+    this.#commits.observe({ log }, seconds)
+    this.#batches.observe({ log }, entries)
+    this.#appended.inc({ log }, entries)
+  }
+
+  failed(log: string): void {
+    this.#failures.inc({ log })
+  }
+
+  /** What is read off the logs when somebody asks. */
+  watch(logs: ServedLogs): void {
+    const gauge = (name: string, help: string, read: (served: ServedLog) => number) =>
+      new Gauge({
+        name: `treeline_log_${name}`,
+        help,
+        labelNames: ['log'],
+        registers: [this.registry],
+        collect() {
+          for (const [log, served] of logs) this.set({ log }, read(served))
+        },
+      })
+    gauge('size', 'Entries committed.', ({ log }) => log.head.tree.size)
+    gauge('published_size', 'Entries that the published checkpoint covers.', ({ log }) => log.published?.size ?? 0)
+    gauge('publish_lag_seconds', 'How long a commit has been waiting to be published.', ({ log }) => log.publishLag)
+    gauge('queue_entries', 'Submissions that wait for a commit.', ({ log }) => log.queued.entries)
+    gauge('queue_bytes', 'Memory that they hold.', ({ log }) => log.queued.bytes)
+    gauge('ready', '1 while the log takes entries: /readyz says why not.', ({ log }) => (log.refusal ? 0 : 1))
+  }
+}
+
+export function metricsRoute(app: FastifyInstance, { registry }: Metrics): void {
+  app.get('/metrics', { config: { scope: 'metrics' }, schema: operations.getMetrics }, async (_request, reply) =>
+    reply
+      .type(registry.contentType)
+      .header('cache-control', 'no-store')
+      .send(await registry.metrics()),
+  )
+}
