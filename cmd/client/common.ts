@@ -3,18 +3,26 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { TreelineClient } from '../../src/client/client.ts'
+import { parseReceipt } from '../../src/client/receipts.ts'
+import { readSecretFile } from '../../src/client/secret-file.ts'
 import { SigningKey } from '../../src/client/signing-key.ts'
 import { Transport, type TransportOptions } from '../../src/client/transport.ts'
+import { fromUtf8, parseSize } from '../../src/core/bytes.ts'
+import { type PublicKey, parsePublicKeyPem } from '../../src/core/keys.ts'
 import { parseWitnessPolicy, type WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { type Flag, type Options, usage } from '../cli.ts'
 
-export const LOG_FLAGS: readonly Flag[] = [
-  { name: 'log', value: 'URL', help: 'the log, such as https://log.example.com/models', required: true },
-  { name: 'token-file', value: 'FILE', help: 'a bearer token, for logs that are not public' },
+/** What a connection takes beside the URL. */
+export const CONNECTION_FLAGS: readonly Flag[] = [
+  { name: 'token-file', value: 'FILE', help: 'a bearer token, for logs that are not public; or TREELINE_TOKEN itself' },
   { name: 'tls-ca', value: 'FILE', help: 'PEM of the authority that signed the server certificate' },
   { name: 'tls-cert', value: 'FILE', help: 'PEM of our certificate, where the log wants one' },
   { name: 'tls-key', value: 'FILE', help: 'PEM of its key' },
   { name: 'patience', value: 'MS', help: 'how long to go on asking a log that is away', default: '10000' },
+]
+export const LOG_FLAGS: readonly Flag[] = [
+  { name: 'log', value: 'URL', help: 'the log, such as https://log.example.com/models', required: true },
+  ...CONNECTION_FLAGS,
 ]
 export const TRUST_FLAG: Flag = {
   name: 'trust',
@@ -30,10 +38,11 @@ export const KEY_FLAG: Flag = {
   multiple: true,
 }
 export const JSON_FLAG: Flag = { name: 'json', help: 'print JSON' }
+export const OUT_FLAG: Flag = { name: 'out', value: 'FILE', help: 'where to write; standard output when left out' }
 export const STATE_FLAG: Flag = {
   name: 'state',
   value: 'DIR',
-  help: 'spool, rejected events and receipts',
+  help: 'spools, rejected events and receipts, of each log apart',
   default: join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'treeline'),
 }
 
@@ -47,15 +56,15 @@ export function readInput(file: string): Uint8Array {
 }
 
 const text = (file: string | undefined): string | undefined => file && new TextDecoder().decode(readInput(file))
+const secret = (file: string | undefined): string | undefined => file && readSecretFile(file)
 
-export function transportOptions(options: Options): TransportOptions {
-  const url = options.need('log')
+export function transportOptions(options: Options, url = options.need('log')): TransportOptions {
   if (!/^https?:\/\/[^/]+\/[a-z0-9-]+\/?$/.test(url))
-    throw usage(`--log takes the URL of a log, such as http://127.0.0.1:8640/models, not "${url}"`)
-  const token = text(options.get('token-file'))?.trim() ?? process.env.TREELINE_TOKEN
+    throw usage(`the URL of a log is such as http://127.0.0.1:8640/models, not "${url}"`)
+  const token = secret(options.get('token-file'))?.trim() ?? process.env.TREELINE_TOKEN
   const ca = text(options.get('tls-ca'))
   const cert = text(options.get('tls-cert'))
-  const key = text(options.get('tls-key'))
+  const key = secret(options.get('tls-key'))
   return {
     url,
     patience: options.integer('patience', 0, 3_600_000),
@@ -68,11 +77,23 @@ export function transportOptions(options: Options): TransportOptions {
 
 export const readTrust = (options: Options): WitnessPolicy => parseWitnessPolicy(readInput(options.need('trust')))
 
-export const readKeys = (options: Options): SigningKey[] => options.all('key').map((file) => SigningKey.load(file))
+/** Throws USAGE when there is none, and for one that others may read. */
+export function readKeys(options: Options): SigningKey[] {
+  const files = options.all('key')
+  if (files.length === 0) throw usage('--key FILE is missing')
+  return files.map((file) => SigningKey.load(file))
+}
+
+/** The key of a .pub file. Throws MALFORMED_KEY. */
+export const readPublicKey = (file: string): PublicKey => parsePublicKeyPem(fromUtf8(readInput(file)) ?? '')
 
 /** Runs `work` with an open connection to the log. */
-export async function withTransport<T>(options: Options, work: (transport: Transport) => Promise<T>): Promise<T> {
-  const transport = new Transport(transportOptions(options))
+export async function withTransport<T>(
+  options: Options,
+  work: (transport: Transport) => Promise<T>,
+  url?: string,
+): Promise<T> {
+  const transport = new Transport(transportOptions(options, url))
   try {
     return await work(transport)
   } finally {
@@ -105,9 +126,30 @@ export function writeOutput(file: string | undefined, content: string | Uint8Arr
   }
 }
 
-/** The one index operand of a command. */
-export function indexOperand(operands: readonly string[]): number {
-  const [index, ...rest] = operands
-  if (index === undefined || rest.length > 0 || !/^(0|[1-9][0-9]{0,15})$/.test(index)) throw usage('give one INDEX')
-  return Number(index)
+/** The one operand of a command. */
+export function oneOperand(operands: readonly string[], name: string): string {
+  const [operand, ...rest] = operands
+  if (operand === undefined || rest.length > 0) throw usage(`give one ${name}`)
+  return operand
+}
+
+/** The index that an operand is, or that a receipt in this file has. */
+export function indexOf(operand: string): number {
+  const index = parseSize(operand)
+  if (index !== undefined) return index
+  const file = readInput(operand)
+  try {
+    return parseReceipt(JSON.parse(fromUtf8(file) ?? '')).index
+  } catch (error) {
+    throw usage(`${operand} is neither an index nor a receipt: ${(error as Error).message}`)
+  }
+}
+
+/** RFC 3339, in ms since the Unix epoch. Throws USAGE. */
+export function timeOf(value: string, name: string): number {
+  const time = /^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$/.test(value)
+    ? Date.parse(value)
+    : NaN
+  if (Number.isNaN(time)) throw usage(`${name} takes a time such as 2026-01-31T12:00:00Z, not "${value}"`)
+  return time
 }

@@ -1,16 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { fetchEntry, fetchProof } from '../../src/client/reads.ts'
 import { hashFile } from '../../src/client/statement.ts'
 import type { Transport } from '../../src/client/transport.ts'
-import { fromBase64, toUtf8 } from '../../src/core/bytes.ts'
-import { formatProof } from '../../src/core/proof-file.ts'
-import { type Command, EXIT, type Options, usage } from '../cli.ts'
-import { indexOperand, JSON_FLAG, LOG_FLAGS, withTransport, writeOutput } from './common.ts'
+import { verifyFile } from '../../src/client/verify.ts'
+import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
+import {
+  indexOf,
+  JSON_FLAG,
+  LOG_FLAGS,
+  OUT_FLAG,
+  oneOperand,
+  readTrust,
+  TRUST_FLAG,
+  withTransport,
+  writeOutput,
+} from './common.ts'
 
-const OUT: Command['flags'][number] = {
-  name: 'out',
-  value: 'FILE',
-  help: 'where to write; standard output when left out',
-}
+const VERIFY_FLAG = { ...TRUST_FLAG, help: 'verify with this trust policy before anything is written', required: false }
 
 interface EventText {
   readonly index: number
@@ -28,61 +33,59 @@ interface EventText {
 export const getCommand: Command = {
   name: 'get',
   operands: 'INDEX',
-  summary: 'Prints one event. Nothing is verified: see evidence and verify.',
+  summary: 'Prints one event as the log tells it. Nothing is verified: see evidence and verify.',
   flags: [...LOG_FLAGS, JSON_FLAG],
   run: (options, operands) =>
     withTransport(options, async (transport) => {
-      const event = await transport.json<EventText>(`v1/events/${indexOperand(operands)}`)
+      const event = await transport.json<EventText>(`v1/events/${indexOf(oneOperand(operands, 'INDEX'))}`)
       if (options.is('json')) console.log(JSON.stringify(event, null, 2))
-      else console.log(readable(event))
+      else for (const line of readable(event)) console.log(printable(line))
       return EXIT.done
     }),
 }
 
 export const proofCommand: Command = {
   name: 'proof',
-  operands: 'INDEX',
+  operands: 'INDEX|RECEIPT',
   summary: 'Writes a C2SP tlog-proof of one entry, for any verifier of that format.',
-  flags: [...LOG_FLAGS, OUT],
+  flags: [...LOG_FLAGS, VERIFY_FLAG, OUT_FLAG],
   run: (options, operands) =>
     withTransport(options, async (transport) => {
-      const index = indexOperand(operands)
-      const checkpoint = await coveringCheckpoint(transport, index)
-      const { hashes } = await transport.json<{ hashes: readonly string[] }>(
-        `v1/proofs/inclusion?index=${index}&size=${checkpoint.size}`,
-      )
-      const proof = formatProof({
-        index: BigInt(index),
-        hashes: hashes.map((hash) => fromBase64(hash)!),
-        checkpoint: toUtf8(checkpoint.note),
-      })
-      writeOutput(options.get('out'), proof)
+      const index = indexOf(oneOperand(operands, 'INDEX or RECEIPT'))
+      const file = await fetchProof(transport, index)
+      if (options.get('trust') !== undefined)
+        verifyFile({ file, trust: readTrust(options), entry: await fetchEntry(transport, index) })
+      writeOutput(options.get('out'), file)
       return EXIT.done
     }),
 }
 
 export const evidenceCommand: Command = {
   name: 'evidence',
-  operands: 'INDEX',
+  operands: 'INDEX|RECEIPT',
   summary: 'Fetches the evidence file of one entry: all that an offline verifier needs.',
   flags: [
     ...LOG_FLAGS,
+    VERIFY_FLAG,
     { name: 'artifact', value: 'FILE', help: 'of the newest event that names this file, instead of an INDEX' },
-    OUT,
+    OUT_FLAG,
   ],
   run: (options, operands) =>
     withTransport(options, async (transport) => {
       const index = await wantedIndex(transport, options, operands)
-      writeOutput(options.get('out'), (await transport.get(`v1/evidence/${index}`)).body)
+      const file = await transport.get(`v1/evidence/${index}`)
+      if (options.get('trust') !== undefined) verifyFile({ file, trust: readTrust(options) })
+      writeOutput(options.get('out'), file)
       return EXIT.done
     }),
 }
 
 /** Looks through the list of events, newest page last: the log has no search yet. */
 async function wantedIndex(transport: Transport, options: Options, operands: readonly string[]): Promise<number> {
-  const file = options.get('artifact')
-  if (file === undefined) return indexOperand(operands)
-  const digest = await hashFile(file)
+  const artifact = options.get('artifact')
+  if (artifact === undefined) return indexOf(oneOperand(operands, 'INDEX or RECEIPT'))
+  if (operands.length > 0) throw usage('give either an INDEX or --artifact')
+  const digest = await hashFile(artifact)
   let found: number | undefined
   for (let from: number | null = 0; from !== null; ) {
     const page: { events: readonly EventText[]; next: number | null } = await transport.json(
@@ -91,34 +94,12 @@ async function wantedIndex(transport: Transport, options: Options, operands: rea
     for (const { index, artifacts } of page.events) if (artifacts.some((one) => one.digest === digest)) found = index
     from = page.next
   }
-  if (found === undefined) throw usage(`no event of the log shows the digest of ${file} (${digest})`)
+  if (found === undefined) throw usage(`no event of the log shows the digest of ${artifact} (${digest})`)
   return found
 }
 
-/** The published checkpoint, once it covers the index. */
-async function coveringCheckpoint(transport: Transport, index: number): Promise<{ note: string; size: number }> {
-  for (let attempt = 0; ; attempt++) {
-    const note = new TextDecoder().decode((await transport.get('checkpoint')).body)
-    const size = Number(note.split('\n')[1])
-    if (size > index) return { note, size }
-    if (attempt === 10)
-      throw usage(`the published checkpoint of size ${size} does not cover entry ${index} yet: ask again`)
-    await sleep(300)
-  }
-}
-
-function readable({
-  index,
-  kind,
-  time,
-  keys,
-  type,
-  artifacts,
-  hidden,
-  leafHash,
-  envelope,
-  redacted,
-}: EventText): string {
+function readable(event: EventText): string[] {
+  const { index, kind, time, keys, type, artifacts, hidden, leafHash, envelope, redacted } = event
   const lines = [
     `entry ${index}: ${kind}${type ? ` of type ${type}` : ''}, ${new Date(time).toISOString()}`,
     ...keys.map((key) => `signed by ${key}`),
@@ -127,6 +108,6 @@ function readable({
     `leaf hash ${leafHash}`,
   ]
   if (redacted !== null) lines.push(`redacted by entry ${redacted.index}: ${redacted.reason}`)
-  if (envelope !== null) lines.push(Buffer.from(envelope.payload, 'base64').toString())
-  return lines.join('\n')
+  if (envelope !== null) lines.push(...Buffer.from(envelope.payload, 'base64').toString().split('\n'))
+  return lines
 }

@@ -1,8 +1,10 @@
+import { findingsOf, sayFindings } from '../../src/client/findings.ts'
+import { canonicalOf } from '../../src/client/signing-key.ts'
 import { hashFile } from '../../src/client/statement.ts'
-import { requireArtifact, sayEvidence, verifyFile } from '../../src/client/verify.ts'
-import { toHex } from '../../src/core/bytes.ts'
-import { type Command, EXIT, usage } from '../cli.ts'
-import { JSON_FLAG, readInput, readTrust, TRUST_FLAG } from './common.ts'
+import { requireArtifact, verifyFile } from '../../src/client/verify.ts'
+import { fromHex } from '../../src/core/bytes.ts'
+import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
+import { JSON_FLAG, oneOperand, readInput, readPublicKey, readTrust, TRUST_FLAG } from './common.ts'
 
 export const verifyCommand: Command = {
   name: 'verify',
@@ -10,51 +12,61 @@ export const verifyCommand: Command = {
   summary: 'Verifies an evidence file, a tlog-proof or a receipt, offline.',
   flags: [
     TRUST_FLAG,
+    { name: 'genesis', value: 'HEX', help: "leaf hash of the log's first entry, as treeline trust showed it" },
     { name: 'artifact', value: 'FILE', help: 'the event must name the digest of this file', multiple: true },
     { name: 'entry', value: 'FILE', help: 'the entry, for a proof that does not carry it' },
     { name: 'envelope', value: 'FILE', help: 'the envelope that was sent, for a receipt' },
+    { name: 'public-key', value: 'FILE.pub', help: 'who signed --envelope, where others wrote it', multiple: true },
     JSON_FLAG,
   ],
   async run(options, operands) {
-    const [file, ...rest] = operands
-    if (file === undefined || rest.length > 0) throw usage('verify takes one FILE')
+    const file = readInput(oneOperand(operands, 'FILE'))
     const entry = options.get('entry')
-    const envelope = options.get('envelope')
+    const genesis = genesisOf(options.get('genesis'))
+    const trust = readTrust(options)
+    const envelope = envelopeOf(options)
     const verified = verifyFile({
-      file: readInput(file),
-      trust: readTrust(options),
+      file,
+      trust,
+      ...(genesis && { genesis }),
       ...(entry && { entry: readInput(entry) }),
-      ...(envelope && { envelope: readInput(envelope) }),
+      ...(envelope && { envelope }),
     })
     const artifacts = options.all('artifact')
     if (verified.kind !== 'evidence') {
       if (artifacts.length > 0) throw usage('--artifact needs an evidence file')
-      const { origin, size } = verified.checkpoint.checkpoint
+      const { kind, index, checkpoint } = verified
+      const { origin, size } = checkpoint.checkpoint
       console.log(
         options.is('json')
-          ? JSON.stringify({ origin, index: Number(verified.index), size: Number(size) })
-          : `verified: entry ${verified.index} of ${origin}, under its checkpoint of size ${size}`,
+          ? JSON.stringify({ origin, index: Number(index), size: Number(size), kind })
+          : `verified: entry ${index} of ${printable(origin)}, under its checkpoint of size ${size}`,
       )
       return EXIT.done
     }
-    const { evidence } = verified
-    for (const artifact of artifacts) requireArtifact(evidence, await hashFile(artifact))
-    if (options.is('json')) {
-      const { checkpoint, index, entry, signers, genesis } = evidence
+    for (const artifact of artifacts) requireArtifact(verified.evidence, await hashFile(artifact))
+    const found = findingsOf(verified.evidence, trust)
+    if (options.is('json')) console.log(JSON.stringify(found))
+    else
       console.log(
-        JSON.stringify({
-          origin: checkpoint.checkpoint.origin,
-          index,
-          time: entry.time,
-          size: Number(checkpoint.checkpoint.size),
-          signers,
-          genesis: toHex(genesis),
-        }),
-      )
-    } else
-      console.log(
-        ['verified:', ...sayEvidence(evidence), ...artifacts.map((artifact) => `it names ${artifact}`)].join('\n  '),
+        ['verified:', ...sayFindings(found), ...artifacts.map((artifact) => `it names ${artifact}`)]
+          .map(printable)
+          .join('\n  '),
       )
     return EXIT.done
   },
+}
+
+function genesisOf(text: string | undefined): Uint8Array | undefined {
+  if (text === undefined) return undefined
+  const hash = fromHex(text)
+  if (hash?.length !== 32) throw usage('--genesis takes 64 hex digits')
+  return hash
+}
+
+function envelopeOf(options: Options): Uint8Array | undefined {
+  const file = options.get('envelope')
+  const keys = options.all('public-key').map(readPublicKey)
+  if (file === undefined) return undefined
+  return keys.length > 0 ? canonicalOf(readInput(file), keys) : readInput(file)
 }

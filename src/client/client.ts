@@ -3,140 +3,231 @@
  * needs. What it trusts is a C2SP policy (log keys, witnesses, quorum) that its user pinned; nothing here re-pins.
  *
  *   const client = new TreelineClient({ url: 'https://log.example/models', trust, state: '.treeline' })
- *   const outcome = await client.submit(signEnvelope(IN_TOTO, await statementOf(step), [key]))
+ *   const payload = await statementOf({ type, origin: client.origin, produced: [{ path: 'model.bin' }], consumed: [], parameters: {} })
+ *   const outcome = await client.submit(signEnvelope(IN_TOTO, payload, [SigningKey.load('trainer.key')]))
+ *   await client.settle()
+ *   await client.close()
  */
-import { fromUtf8 } from '../core/bytes.ts'
-import { parseEnvelope } from '../core/dsse.ts'
-import { TreelineError } from '../core/errors.ts'
+import { join } from 'node:path'
+import { sha256 } from '#platform'
+import { toHex, toUtf8 } from '../core/bytes.ts'
+import { type Envelope, parseEnvelope } from '../core/dsse.ts'
+import { type Code, TreelineError } from '../core/errors.ts'
 import { type Receipt, verifyReceipt } from '../core/receipt.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
-import { originOf, parseReceipt, Receipts } from './receipts.ts'
+import { parseAnswer, wrongAnswer } from './answer.ts'
+import { fetchProof } from './reads.ts'
+import { parseReceipt, Receipts, type Settled } from './receipts.ts'
 import { Spool } from './spool.ts'
-import { parse, Transport, type TransportOptions } from './transport.ts'
+import { PASSING, Transport, type TransportOptions } from './transport.ts'
+import { trustedOrigin } from './trusted-log.ts'
 
 export interface ClientOptions extends TransportOptions {
   readonly trust: WitnessPolicy
-  /** Folder for spool, rejected events and receipts; one for each log. */
+  /** Folder for spools, refused events and receipts, of each log in a folder of its own. */
   readonly state: string
 }
 
-export type Outcome =
-  | { readonly kind: 'logged'; readonly created: boolean; readonly receipt: Receipt; readonly file: string }
+/** An event that the log has, with the receipt that was verified. */
+export interface Logged {
+  /** False when the log knew it from before. */
+  readonly created: boolean
+  readonly receipt: Receipt
+  /** Where the receipt is kept until it is settled. */
+  readonly file: string
+}
+
+export interface Rejected {
+  /** Where the event is now; its `.problem.json` stands beside it. */
+  readonly file: string
+  readonly reason: TreelineError
+}
+
+export type Outcome = (
+  | ({ readonly kind: 'logged' } & Logged)
   /** The log is away or overloaded: `drain` will send it. */
   | { readonly kind: 'spooled'; readonly file: string; readonly reason: TreelineError }
+) & {
+  /** Events of before that went first and were refused. */
+  readonly rejected: readonly Rejected[]
+}
 
 export interface Drained {
-  readonly logged: readonly Receipt[]
-  readonly rejected: readonly { readonly file: string; readonly reason: TreelineError }[]
-  /** Still in the spool, and why. */
+  readonly logged: readonly Logged[]
+  readonly rejected: readonly Rejected[]
+  /** How many are still in the spool, and what stopped the drainer there. */
   readonly left: number
   readonly reason?: TreelineError
 }
 
-/** Codes after which the same event can be taken later. */
-const PASSING = new Set([
-  'UNREACHABLE',
-  'QUEUE_FULL',
-  'STORAGE_FAILED',
-  'CLOCK',
-  'RATE_LIMITED',
-  'FROZEN',
-  'UNAUTHENTICATED',
+/**
+ * The log judged the event itself. Everything else (a token that expired, a wrong URL, a receipt that does not verify) says nothing of the
+ * event, which then stays.
+ */
+const FINAL = new Set<Code>([
+  'UNKNOWN_KEY',
+  'KEY_SUSPENDED',
+  'KEY_EXPIRED',
+  'TYPE_NOT_ALLOWED',
+  'SUBJECT_NOT_ALLOWED',
+  'WRONG_ORIGIN',
+  'BAD_SIGNATURE',
+  'MALFORMED_ENVELOPE',
+  'MALFORMED_BASE64',
+  'MALFORMED_PAYLOAD',
+  'DUPLICATE_JSON_KEY',
+  'TOO_DEEP',
+  'BODY_TOO_LARGE',
+  'ENTRY_TOO_LARGE',
+  'REDACTED',
 ])
 const ENVELOPE = 'application/vnd.dsse.envelope.v1+json'
 
 export class TreelineClient {
   readonly transport: Transport
   readonly spool: Spool
+  /** Of the log that the trust policy has for the URL. */
+  readonly origin: string
+  readonly #receipts: Receipts
   readonly #trust: WitnessPolicy
-  readonly #state: string
 
+  /** Throws USAGE when the policy does not say which log is meant. */
   constructor(options: ClientOptions) {
+    const { trust, state } = options
+    this.#trust = trust
+    this.origin = trustedOrigin(trust, options.url)
+    const folder = join(state, toHex(sha256(toUtf8(this.origin))))
+    this.spool = new Spool(folder)
+    this.#receipts = new Receipts({ folder, origin: this.origin, trust })
     this.transport = new Transport(options)
-    this.#trust = options.trust
-    this.#state = options.state
-    this.spool = new Spool(options.state)
   }
 
   /**
-   * Sends an envelope in canonical form. Events of before go first, so that the order of a signer holds. Never fails for a log that is away: then the event is in the spool.
-   * Throws the log's refusal, or INVALID_PROOF for a receipt that does not verify.
+   * Sends an envelope in canonical form. Events that wait go first, so that the order of a signer holds. Never fails for a log that is away:
+   * then the event is in the spool. Throws the log's refusal, which is final; any other error says where the event is kept.
    */
   async submit(envelope: Uint8Array): Promise<Outcome> {
-    if (this.spool.list().length > 0) {
-      const file = await this.spool.add(envelope)
-      return this.#afterOthers(file, envelope)
-    }
+    return this.spool.list().length > 0 ? this.#behindOthers(envelope) : this.#now(envelope, [])
+  }
+
+  async #now(envelope: Uint8Array, rejected: readonly Rejected[]): Promise<Outcome> {
     try {
-      return await this.#send(envelope)
+      return { kind: 'logged', ...(await this.#send(envelope)), rejected }
     } catch (error) {
-      if (!(error instanceof TreelineError) || !isPassing(error)) throw error
-      return { kind: 'spooled', file: await this.spool.add(envelope), reason: error }
+      if (!(error instanceof TreelineError) || FINAL.has(error.code)) throw error
+      return spooled(await this.spool.add(envelope), error, rejected)
     }
   }
 
-  async #afterOthers(file: string, envelope: Uint8Array): Promise<Outcome> {
+  async #behindOthers(envelope: Uint8Array): Promise<Outcome> {
+    const file = await this.spool.add(envelope)
+    const found = new Map<string, Logged | Rejected>()
+    let drained: Drained
     try {
-      const { reason, rejected } = await this.drain()
-      const refused = rejected.find((one) => one.file.endsWith(file.split('/').at(-1)!))
-      if (refused !== undefined) throw refused.reason
-      if (reason !== undefined) return { kind: 'spooled', file, reason }
-      // It went with the others: the log answers with the receipt of the event that it knows.
-      return { ...(await this.#send(envelope)), created: true }
+      drained = await this.#drain(found)
     } catch (error) {
-      if (error instanceof TreelineError && error.code === 'LOCKED') return { kind: 'spooled', file, reason: error }
+      if (error instanceof TreelineError && error.code === 'LOCKED')
+        return { kind: 'spooled', file, reason: error, rejected: [] }
       throw error
     }
+    const { rejected, reason } = drained
+    const own = found.get(file)
+    if (own !== undefined && 'reason' in own) throw own.reason
+    if (own !== undefined) return { kind: 'logged', ...own, rejected }
+    if (reason !== undefined) return spooled(file, reason, rejected)
+    // Another drainer took it in between: the log answers with the receipt of the event that it knows.
+    return this.#now(envelope, rejected)
   }
 
-  /** Sends what is in the spool, oldest first, and proves kept receipts. Throws LOCKED while another process does. */
-  async drain(): Promise<Drained> {
-    return this.spool.exclusively(async () => {
-      const logged: Receipt[] = []
-      const rejected: { file: string; reason: TreelineError }[] = []
-      for (const name of this.spool.list()) {
-        try {
-          const { receipt } = await this.#send(this.spool.read(name))
-          logged.push(receipt)
-          await this.spool.remove(name)
-        } catch (error) {
-          if (!(error instanceof TreelineError)) throw error
-          if (isPassing(error)) return { logged, rejected, left: this.spool.list().length, reason: error }
-          // A receipt that does not verify is the log's fault: the event stays.
-          if (error.code === 'INVALID_PROOF' || error.code === 'UNVERIFIED_NOTE') throw error
-          rejected.push({ file: await this.spool.reject(name, error), reason: error })
-        }
+  /** Sends what is in the spool, oldest first. Throws LOCKED while another process does. */
+  drain(): Promise<Drained> {
+    return this.#drain(new Map())
+  }
+
+  /** `found` gets what became of each file. */
+  async #drain(found: Map<string, Logged | Rejected>): Promise<Drained> {
+    let reason = await this.spool.exclusively(() => this.#sendAll(found))
+    // Whoever added an event while we held the lock was told that we would send it.
+    while (reason === undefined && this.spool.list().length > 0) {
+      try {
+        reason = await this.spool.exclusively(() => this.#sendAll(found))
+      } catch (error) {
+        if (!(error instanceof TreelineError) || error.code !== 'LOCKED') throw error
+        break
       }
-      return { logged, rejected, left: 0 }
-    })
+    }
+    const all = [...found.values()]
+    return {
+      logged: all.filter((one) => 'receipt' in one),
+      rejected: all.filter((one) => 'reason' in one),
+      left: this.spool.list().length,
+      ...(reason && { reason }),
+    }
   }
 
-  async #send(envelope: Uint8Array): Promise<Extract<Outcome, { kind: 'logged' }>> {
+  /** One by one, because the log promises no order among requests in flight. Returns what stopped it. */
+  async #sendAll(found: Map<string, Logged | Rejected>): Promise<TreelineError | undefined> {
+    for (let [name] = this.spool.list(); name !== undefined; [name] = this.spool.list()) {
+      const file = this.spool.path(name)
+      try {
+        found.set(file, await this.#send(this.spool.read(name)))
+        // Dies before: it is sent again and known. The receipt is kept already.
+        await this.spool.remove(name)
+      } catch (error) {
+        if (!(error instanceof TreelineError)) throw error
+        if (!FINAL.has(error.code)) return error
+        found.set(file, { file: await this.spool.reject(name, error), reason: error })
+      }
+    }
+    return undefined
+  }
+
+  async #send(envelope: Uint8Array): Promise<Logged> {
     const { status, body } = await this.transport.post('v1/events', envelope, ENVELOPE)
-    const receipt = parseReceipt(parse(body))
-    verifyReceipt(receipt, parseEnvelope(envelope), this.#trust)
-    const file = await this.#receipts(receipt.origin).keep(receipt)
-    return { kind: 'logged', created: status === 201, receipt, file }
+    const receipt = this.#verified(parseAnswer(body), parseEnvelope(envelope))
+    return { created: status === 201, receipt, file: await this.#receipts.keep(receipt) }
   }
 
-  /** Proves kept receipts against the published checkpoint. Throws INVALID_LOG when the log contradicts itself. */
-  async settle(): Promise<{ readonly proved: number; readonly waiting: number }> {
-    const note = fromUtf8((await this.transport.get('checkpoint')).body) ?? ''
-    return this.#receipts(originOf(note)).settle(this.transport)
+  /** Whatever is wrong with a receipt is the log's fault, and must not read as a judgement of the event. */
+  #verified(document: object, sent: Envelope): Receipt {
+    try {
+      const receipt = parseReceipt(document)
+      if (receipt.salt.length === 0) throw wrongAnswer('the receipt has no salt')
+      verifyReceipt(receipt, sent, this.#trust)
+      if (receipt.origin !== this.origin) throw wrongAnswer(`the receipt is of ${receipt.origin}, not ${this.origin}`)
+      return receipt
+    } catch (error) {
+      if (!(error instanceof TreelineError) || error.code === 'UNVERIFIED_NOTE') throw error
+      throw new TreelineError('INVALID_PROOF', `the receipt does not verify: ${error.message}`, {}, { cause: error })
+    }
   }
 
-  /** The `.tlog-proof` with everything that `verifyEvidence` checks; not verified yet. */
-  async evidence(index: number): Promise<Uint8Array> {
-    return (await this.transport.get(`v1/evidence/${index}`)).body
+  /**
+   * Proves kept receipts against the published checkpoint, `limit` of them at most. Throws INVALID_LOG when the log contradicts itself,
+   * INVALID_PROOF when it does not prove that it agrees, UNVERIFIED_NOTE when the published checkpoint is not what the trust policy asks for.
+   */
+  settle({ limit = Number.POSITIVE_INFINITY, patience }: { limit?: number; patience?: number } = {}): Promise<Settled> {
+    return this.#receipts.settle(this.transport, limit, patience)
+  }
+
+  /** The evidence file of an entry, for `verifyFile`. Waits, as long as patience lasts, until a published checkpoint covers it. */
+  evidence(index: number): Promise<Uint8Array> {
+    return this.transport.get(`v1/evidence/${index}`)
+  }
+
+  /** The `.tlog-proof` of an entry, for any verifier of that format. Waits like `evidence`. */
+  proof(index: number): Promise<Uint8Array> {
+    return fetchProof(this.transport, index)
   }
 
   close(): Promise<void> {
     return this.transport.close()
   }
-
-  #receipts(origin: string): Receipts {
-    return new Receipts(this.#state, origin, this.#trust)
-  }
 }
 
-const isPassing = ({ code }: TreelineError): boolean => PASSING.has(code)
+/** A log that is away is no failure. Any other error is one, and the event is kept all the same. */
+function spooled(file: string, reason: TreelineError, rejected: readonly Rejected[]): Outcome {
+  if (PASSING.has(reason.code)) return { kind: 'spooled', file, reason, rejected }
+  const { code, message, facts } = reason
+  throw new TreelineError(code, `${message}. The event is kept in ${file}`, { ...facts, file }, { cause: reason })
+}

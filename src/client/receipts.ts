@@ -1,137 +1,158 @@
 /**
  * Receipts are promises of the log alone. They are kept until each is proved to be under a checkpoint with the full quorum of the trust
- * policy; a log that cannot prove it has shown two histories, and both are written down as evidence.
+ * policy; a log that contradicts one has shown two histories, and both are written down as evidence.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { unlink } from 'node:fs/promises'
+import { rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sha256 } from '#platform'
-import { fromBase64, toBase64, toHex, toUtf8 } from '../core/bytes.ts'
-import { parseCheckpoint } from '../core/checkpoint.ts'
+import { toBase64, toHex, toUtf8 } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
-import { verifyConsistency } from '../core/merkle.ts'
-import { parseNote } from '../core/note.ts'
 import type { Receipt } from '../core/receipt.ts'
-import { type VerifiedCheckpoint, verifyCheckpoint, type WitnessPolicy, withoutQuorum } from '../core/witness-policy.ts'
-import { writeDurably } from './durable-file.ts'
+import { verifyCheckpoint, type WitnessPolicy, withoutQuorum } from '../core/witness-policy.ts'
+import { bytesOf, hashesOf, indexOf, textOf, wrongAnswer } from './answer.ts'
+import { makeFolder, writeDurably } from './durable-file.ts'
+import { requirePrefix, type SignedHead } from './fork.ts'
 import type { Transport } from './transport.ts'
 
-interface ReceiptText {
-  readonly origin: string
-  readonly index: number
-  readonly entry: string
-  readonly salt?: string
-  readonly hashes: readonly string[]
-  readonly checkpoint: string
-  readonly witnessed: boolean
-}
-
-/** Throws INVALID_PROOF for a document that is not a receipt. */
+/** Throws INVALID_PROOF for a document that is not a receipt. Its salt is empty where the logged document is bare. */
 export function parseReceipt(document: unknown): Receipt {
-  const { origin, index, entry, salt = '', hashes, checkpoint, witnessed } = (document ?? {}) as ReceiptText
-  const entryBytes = typeof entry === 'string' ? fromBase64(entry) : undefined
-  const saltBytes = typeof salt === 'string' ? fromBase64(salt) : undefined
-  const path = Array.isArray(hashes)
-    ? hashes.map((hash) => (typeof hash === 'string' ? fromBase64(hash) : undefined))
-    : [undefined]
-  if (
-    typeof origin !== 'string' ||
-    !Number.isSafeInteger(index) ||
-    index < 0 ||
-    typeof checkpoint !== 'string' ||
-    typeof witnessed !== 'boolean'
-  ) {
-    throw new TreelineError('INVALID_PROOF', 'the answer of the log is not a receipt')
+  const { origin, index, entry, salt, hashes, checkpoint, witnessed } = (document ?? {}) as Record<string, unknown>
+  if (typeof witnessed !== 'boolean') throw wrongAnswer('it is not a receipt')
+  const receipt = {
+    origin: textOf(origin, 'origin'),
+    index: indexOf(index, 'index'),
+    entry: bytesOf(entry, 'entry'),
+    salt: salt === undefined ? new Uint8Array(0) : bytesOf(salt, 'salt'),
+    hashes: hashesOf(hashes),
+    checkpoint: textOf(checkpoint, 'checkpoint'),
+    witnessed,
   }
-  if (entryBytes === undefined || saltBytes === undefined || path.includes(undefined)) {
-    throw new TreelineError('INVALID_PROOF', 'the receipt of the log has something that is not base64')
-  }
-  return { origin, index, entry: entryBytes, salt: saltBytes, hashes: path as Uint8Array[], checkpoint, witnessed }
+  if (receipt.salt.length !== 0 && receipt.salt.length !== 16) throw wrongAnswer('the salt is not 16 bytes')
+  return receipt
 }
 
 export const receiptText = ({ origin, index, entry, salt, hashes, checkpoint, witnessed }: Receipt): string =>
   `${JSON.stringify({ origin, index, entry: toBase64(entry), salt: toBase64(salt), hashes: hashes.map(toBase64), checkpoint, witnessed }, null, 2)}\n`
 
-export class Receipts {
-  readonly #folder: string
-  readonly #state: string
-  readonly #trust: WitnessPolicy
+export interface Settled {
+  /** Receipts that are under a published checkpoint now; they are kept no longer. */
+  readonly proved: number
+  /** Receipts that the published checkpoint does not cover yet, or that were left for another time. */
+  readonly waiting: number
+  /** Receipts signed by a key that the trust policy does not list any more: they stand in the folder `foreign` now. */
+  readonly foreign: number
+}
 
-  constructor(state: string, origin: string, trust: WitnessPolicy) {
-    this.#state = state
-    this.#folder = join(state, 'receipts', toHex(sha256(toUtf8(origin))))
-    this.#trust = trust
+export interface ReceiptsParts {
+  /** Of one log. */
+  readonly folder: string
+  readonly origin: string
+  readonly trust: WitnessPolicy
+}
+
+export class Receipts {
+  readonly folder: string
+  readonly #parts: ReceiptsParts
+  /** The largest published checkpoint that was ever accepted. */
+  readonly #newest: string
+
+  constructor(parts: ReceiptsParts) {
+    this.#parts = parts
+    this.folder = join(parts.folder, 'receipts')
+    this.#newest = join(parts.folder, 'checkpoint')
   }
 
   async keep(receipt: Receipt): Promise<string> {
     const text = receiptText(receipt)
     // Named by its content too: of two histories with one index, both receipts are the evidence.
     const name = `${String(receipt.index).padStart(20, '0')}-${toHex(sha256(toUtf8(text))).slice(0, 16)}.json`
-    const file = join(this.#folder, name)
+    const file = join(this.folder, name)
     await writeDurably(file, text)
     return file
   }
 
   /** Names of the receipts that are not proved yet. */
   pending(): string[] {
-    return existsSync(this.#folder)
-      ? readdirSync(this.#folder)
+    return existsSync(this.folder)
+      ? readdirSync(this.folder)
           .filter((name) => /^[0-9]{20}-[0-9a-f]{16}\.json$/.test(name))
           .sort()
       : []
   }
 
   /**
-   * Compares every kept receipt, and the newest checkpoint that was accepted before, with the published checkpoint. Returns how many receipts are proved
-   * now. Throws INVALID_LOG with the path of the evidence when the log contradicts itself.
+   * Compares kept receipts, at most `limit` of them, and the newest checkpoint that was accepted before, with the published one.
+   * Throws what `verifyCheckpoint` and `requirePrefix` do.
    */
-  async settle(transport: Transport): Promise<{ readonly proved: number; readonly waiting: number }> {
-    const note = (await transport.get('checkpoint')).body
-    const now = verifyCheckpoint(note, this.#trust)
-    const proofs = new Map<string, Promise<boolean>>()
+  async settle(transport: Transport, limit: number, patience?: number): Promise<Settled> {
+    const { folder } = this.#parts
+    const head = await this.#advance(transport, await transport.get('checkpoint', patience))
+    let [proved, foreign] = [0, 0]
+    const pending = this.pending()
     // Many receipts share a checkpoint: one proof each.
-    const compare = (checkpoint: string): Promise<boolean> => {
-      const known = proofs.get(checkpoint) ?? this.#compare(transport, checkpoint, now, note)
-      proofs.set(checkpoint, known)
-      return known
-    }
-    const last = join(this.#folder, 'checkpoint')
-    if (existsSync(last)) await compare(readFileSync(last, 'utf8'))
-    let proved = 0
-    let waiting = 0
-    for (const name of this.pending()) {
-      const { checkpoint } = JSON.parse(readFileSync(join(this.#folder, name), 'utf8')) as ReceiptText
-      if (await compare(checkpoint)) {
-        await unlink(join(this.#folder, name))
+    const compared = new Set<string>()
+    for (const name of pending.slice(0, limit)) {
+      const { checkpoint: note } = this.#read(name)
+      const old = this.#signedHead(toUtf8(note), withoutQuorum(this.#parts.trust))
+      if (old === undefined) {
+        await this.#setAside(name)
+        foreign++
+      } else if (old.checkpoint.size <= head.checkpoint.size) {
+        if (!compared.has(note)) await requirePrefix(transport, old, head, folder)
+        compared.add(note)
+        await unlink(join(this.folder, name))
         proved++
-      } else waiting++
+      }
     }
-    await writeDurably(last, note)
-    return { proved, waiting }
+    return { proved, foreign, waiting: pending.length - proved - foreign }
   }
 
-  /** Whether the checkpoint is a prefix of `now`; false when `now` is not there yet. */
-  async #compare(transport: Transport, text: string, now: VerifiedCheckpoint, nowNote: Uint8Array): Promise<boolean> {
-    // It was verified when it was kept, and with the quorum that it had.
-    const { checkpoint: old } = verifyCheckpoint(toUtf8(text), withoutQuorum(this.#trust))
-    const { checkpoint: head } = now
-    if (old.size > head.size) return false
-    const { hashes } = await transport.json<{ hashes: readonly string[] }>(
-      `v1/proofs/consistency?from=${old.size}&to=${head.size}`,
-    )
-    const proof = hashes.map((hash) => fromBase64(hash) ?? new Uint8Array(0))
-    if (verifyConsistency(old.size, head.size, old.root, head.root, proof)) return true
-    const file = join(this.#state, `fault-${old.origin.replace(/[^a-z0-9.-]/gi, '_')}-${old.size}-${head.size}.txt`)
-    await writeDurably(
-      file,
-      `treeline.evidence-of-fault@v1\nkind fork\n\n${text}\n${new TextDecoder().decode(nowNote)}`,
-    )
-    throw new TreelineError(
-      'INVALID_LOG',
-      `the log contradicts itself: what it signed at size ${old.size} is not a part of what it signed at ${head.size}. Keep ${file}, and tell others`,
-    )
+  /** The larger one of the published checkpoint and the newest before, once the other is a part of it. */
+  async #advance(transport: Transport, note: Uint8Array): Promise<SignedHead> {
+    const { trust, origin, folder } = this.#parts
+    const { checkpoint } = verifyCheckpoint(note, trust)
+    if (checkpoint.origin !== origin)
+      throw new TreelineError(
+        'UNVERIFIED_NOTE',
+        `the log publishes a checkpoint of ${checkpoint.origin}, not ${origin}`,
+      )
+    const now = { note, checkpoint }
+    const before = existsSync(this.#newest)
+      ? this.#signedHead(new Uint8Array(readFileSync(this.#newest)), withoutQuorum(trust))
+      : undefined
+    // A cache may lag behind, and a disk may have been rolled back: what was seen once must stay true.
+    if (before !== undefined && before.checkpoint.size > checkpoint.size) {
+      await requirePrefix(transport, now, before, folder)
+      return before
+    }
+    if (before !== undefined) await requirePrefix(transport, before, now, folder)
+    await writeDurably(this.#newest, note)
+    return now
+  }
+
+  async #setAside(name: string): Promise<void> {
+    const foreign = join(this.folder, 'foreign')
+    makeFolder(foreign)
+    await rename(join(this.folder, name), join(foreign, name))
+  }
+
+  #read(name: string): Receipt {
+    const file = join(this.folder, name)
+    try {
+      return parseReceipt(JSON.parse(readFileSync(file, 'utf8')))
+    } catch (error) {
+      throw new TreelineError('USAGE', `${file} is not a receipt any more: remove it`, {}, { cause: error })
+    }
+  }
+
+  /** Undefined when no key of the policy signed it: it was verified when it was kept, so the policy has changed since. */
+  #signedHead(note: Uint8Array, trust: WitnessPolicy): SignedHead | undefined {
+    try {
+      return { note, checkpoint: verifyCheckpoint(note, trust).checkpoint }
+    } catch (error) {
+      if (error instanceof TreelineError && error.code === 'UNVERIFIED_NOTE') return undefined
+      throw error
+    }
   }
 }
-
-/** The origin that a note's text names; nothing is verified. */
-export const originOf = (note: string): string => parseCheckpoint(parseNote(toUtf8(note)).text).origin

@@ -1,9 +1,12 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { canonicalEnvelope, type Envelope, pae } from '../core/dsse.ts'
+import { unlinkSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { canonicalEnvelope, type Envelope, pae, parseEnvelope, verifyEnvelope } from '../core/dsse.ts'
 import { TreelineError } from '../core/errors.ts'
 import { formatPublicKeyPem, type PublicKey, parsePublicKey } from '../core/keys.ts'
-import { canonicalSignature } from '../core/signature.ts'
+import { canonicalSignature, verifySignature } from '../core/signature.ts'
+import { syncFolder } from './durable-file.ts'
+import { readSecretFile, writeNewFile } from './secret-file.ts'
 
 export type Algorithm = 'ed25519' | 'p256'
 
@@ -19,7 +22,7 @@ export class SigningKey {
 
   /** From PKCS#8 PEM. Throws USAGE for other keys, and for a file that others may read. */
   static load(file: string): SigningKey {
-    const pem = readPrivate(file)
+    const pem = readSecretFile(file)
     try {
       return new SigningKey(createPrivateKey(pem))
     } catch (error) {
@@ -39,22 +42,19 @@ export class SigningKey {
   }
 }
 
-/** Makes NAME.key (PKCS#8 PEM, mode 0600) and NAME.pub. Throws USAGE when one is there. */
+/** Makes NAME.key (PKCS#8 PEM, mode 0600) and NAME.pub, both or none. Throws USAGE when one is there. */
 export function createKeyFiles(name: string, algorithm: Algorithm): PublicKey {
   const { privateKey } =
     algorithm === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const { publicKey } = new SigningKey(privateKey)
+  writeNewFile(`${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600)
   try {
-    writeFileSync(`${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
-    writeFileSync(`${name}.pub`, formatPublicKeyPem(publicKey), { flag: 'wx' })
+    writeNewFile(`${name}.pub`, formatPublicKeyPem(publicKey), 0o644)
   } catch (error) {
-    throw new TreelineError(
-      'USAGE',
-      `the key ${name} cannot be written: ${(error as Error).message}`,
-      {},
-      { cause: error },
-    )
+    unlinkSync(`${name}.key`)
+    throw error
   }
+  syncFolder(dirname(name))
   return publicKey
 }
 
@@ -62,33 +62,19 @@ export function createKeyFiles(name: string, algorithm: Algorithm): PublicKey {
 export function signEnvelope(payloadType: string, payload: Uint8Array, keys: readonly SigningKey[]): Uint8Array {
   const message = pae(payloadType, payload)
   const envelope: Envelope = { payloadType, payload, signatures: [] }
+  const distinct = [...new Map(keys.map((key) => [key.publicKey.id, key])).values()]
   return canonicalEnvelope(
     envelope,
-    keys.map((key) => ({ key: key.publicKey, signature: key.sign(message) })),
+    distinct.map((key) => ({ key: key.publicKey, signature: key.sign(message) })),
   )
 }
 
-function readPrivate(file: string): Buffer {
-  let handle: number
-  try {
-    handle = openSync(file, constants.O_RDONLY)
-  } catch (error) {
-    throw new TreelineError(
-      'USAGE',
-      `the key file ${file} cannot be read: ${(error as Error).message}`,
-      {},
-      { cause: error },
-    )
-  }
-  try {
-    const mode = fstatSync(handle).mode & 0o777
-    if ((mode & 0o077) !== 0)
-      throw new TreelineError(
-        'USAGE',
-        `the key file ${file} is open to others (mode ${mode.toString(8)}): chmod 600 it`,
-      )
-    return readFileSync(handle)
-  } finally {
-    closeSync(handle)
-  }
+/**
+ * Somebody else's envelope in canonical form: with the signatures of these keys and no others, so that a receipt for it can be
+ * checked. Throws what `parseEnvelope` does, BAD_SIGNATURE and UNKNOWN_KEY.
+ */
+export function canonicalOf(envelope: Uint8Array, keys: readonly PublicKey[]): Uint8Array {
+  const parsed = parseEnvelope(envelope)
+  const ring = { find: (keyid: string) => keys.find(({ id }) => id === keyid), all: () => keys }
+  return canonicalEnvelope(parsed, verifyEnvelope(parsed, ring, verifySignature))
 }

@@ -33,7 +33,7 @@ interface Resource {
   readonly digest: { readonly sha256: string }
 }
 
-/** Payload of an in-toto Statement v1 about real files. Throws USAGE for a file that cannot be read. */
+/** Payload of an in-toto Statement v1 about real files. Throws USAGE for a file that cannot be read, and for two subjects of one name. */
 export async function statementOf(step: Step, progress: Progress = () => {}): Promise<Uint8Array> {
   const resources = async (files: readonly FileRef[]): Promise<Resource[]> => {
     const found: Resource[] = []
@@ -43,10 +43,14 @@ export async function statementOf(step: Step, progress: Progress = () => {}): Pr
     return found
   }
   const { type, origin, parameters, startedOn, finishedOn } = step
+  const subject = await resources(step.produced)
+  const names = subject.map(({ name }) => name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw new TreelineError('USAGE', `two of the files are called ${twice}: give them names`)
   return toUtf8(
     JSON.stringify({
       _type: 'https://in-toto.io/Statement/v1',
-      subject: await resources(step.produced),
+      subject,
       predicateType: type,
       predicate: {
         origin,

@@ -1,10 +1,11 @@
 /** Offline verification of the files that a log gives away. No network, no clock, no trust but the policy. */
-import { fromUtf8, toHex, toUtf8 } from '../core/bytes.ts'
+import { equal, fromUtf8, toHex } from '../core/bytes.ts'
+import { parsePayload } from '../core/describe.ts'
 import { parseEnvelope } from '../core/dsse.ts'
 import { EVENT } from '../core/entry.ts'
-import { TreelineError } from '../core/errors.ts'
+import { type Code, TreelineError } from '../core/errors.ts'
 import { parseEvidence, type VerifiedEvidence, verifyEvidence } from '../core/evidence.ts'
-import { leafHash } from '../core/merkle.ts'
+import { type Hash, leafHash } from '../core/merkle.ts'
 import { parseProof, verifyProof } from '../core/proof-file.ts'
 import { verifyReceipt } from '../core/receipt.ts'
 import { verifySignature } from '../core/signature.ts'
@@ -12,11 +13,14 @@ import type { VerifiedCheckpoint, WitnessPolicy } from '../core/witness-policy.t
 import { parseReceipt } from './receipts.ts'
 
 export interface Inputs {
+  /** Evidence, a tlog-proof or a receipt. */
   readonly file: Uint8Array
   readonly trust: WitnessPolicy
+  /** Leaf hash of the log's first entry, where it was pinned: another log that was given the same name and key is refused. */
+  readonly genesis?: Hash
   /** The entry, for a proof that does not carry it. */
   readonly entry?: Uint8Array
-  /** The envelope that was sent, for a receipt. */
+  /** The envelope that was sent, in canonical form, for a receipt. */
   readonly envelope?: Uint8Array
 }
 
@@ -24,22 +28,58 @@ export type Verified =
   | { readonly kind: 'evidence'; readonly evidence: VerifiedEvidence }
   | { readonly kind: 'proof' | 'receipt'; readonly index: bigint; readonly checkpoint: VerifiedCheckpoint }
 
-/** Throws what the verifiers of the core do, and USAGE when something that the file needs beside it is missing. */
-export function verifyFile({ file, trust, entry, envelope }: Inputs): Verified {
+/**
+ * Throws MALFORMED_… or INVALID_PROOF for a file that proves nothing, UNVERIFIED_NOTE for one that `trust` does not accept, INVALID_LOG for
+ * one that proves that the log admitted what its policy forbids, and USAGE when something is missing that the file needs beside it.
+ */
+export function verifyFile({ file, trust, genesis, entry, envelope }: Inputs): Verified {
   const text = fromUtf8(file)
   if (text?.startsWith('c2sp.org/tlog-proof@')) {
     const proof = parseProof(file)
-    if (proof.extra !== undefined)
-      return { kind: 'evidence', evidence: verifyEvidence(parseEvidence(file), trust, verifySignature) }
-    if (entry === undefined)
-      throw new TreelineError('USAGE', 'a bare proof needs the entry that it is about: give --entry FILE')
+    if (proof.extra !== undefined) return { kind: 'evidence', evidence: verified(file, trust, genesis) }
+    if (entry === undefined) throw new TreelineError('USAGE', 'a bare proof does not carry its entry: give it beside')
+    requireNoGenesis(genesis)
     return { kind: 'proof', index: proof.index, checkpoint: verifyProof(proof, leafHash(entry), trust) }
   }
   const receipt = parseReceipt(jsonOf(text))
   if (envelope === undefined)
-    throw new TreelineError('USAGE', 'a receipt needs the envelope that was sent: give --envelope FILE')
+    throw new TreelineError('USAGE', 'a receipt does not carry the envelope that was sent: give it beside')
+  if (receipt.salt.length === 0)
+    throw new TreelineError('USAGE', 'only receipts of events can be verified by themselves')
+  requireNoGenesis(genesis)
   const { checkpoint } = verifyReceipt(receipt, parseEnvelope(envelope), trust)
   return { kind: 'receipt', index: BigInt(receipt.index), checkpoint }
+}
+
+/** Codes that say that the file itself is no proof. */
+const NO_PROOF = new Set<Code>([
+  'MALFORMED_PROOF',
+  'MALFORMED_NOTE',
+  'MALFORMED_CHECKPOINT',
+  'MALFORMED_COSIGNATURE',
+  'MALFORMED_ENTRY',
+  'MALFORMED_CBOR',
+  'UNVERIFIED_NOTE',
+  'INVALID_PROOF',
+])
+
+function verified(file: Uint8Array, trust: WitnessPolicy, genesis: Hash | undefined): VerifiedEvidence {
+  let evidence: VerifiedEvidence
+  try {
+    evidence = verifyEvidence(parseEvidence(file), trust, verifySignature)
+  } catch (error) {
+    if (!(error instanceof TreelineError) || NO_PROOF.has(error.code)) throw error
+    const { code, message } = error
+    throw new TreelineError('INVALID_LOG', `the log has what may not be in it: ${message}`, { code }, { cause: error })
+  }
+  if (genesis !== undefined && !equal(evidence.genesis, genesis))
+    throw new TreelineError('INVALID_PROOF', `the log begins with ${toHex(evidence.genesis)}, not ${toHex(genesis)}`)
+  return evidence
+}
+
+/** A check that was asked for is made or refused, never forgotten. */
+function requireNoGenesis(genesis: Hash | undefined): void {
+  if (genesis !== undefined) throw new TreelineError('USAGE', 'only an evidence file leads back to the genesis')
 }
 
 function jsonOf(text: string | undefined): unknown {
@@ -50,47 +90,19 @@ function jsonOf(text: string | undefined): unknown {
   }
 }
 
-/** Throws INVALID_PROOF when the event does not name the SHA-256 (hex) of an artifact. */
+/** Throws INVALID_PROOF when the event does not name the SHA-256 (lowercase hex) of an artifact. */
 export function requireArtifact({ entry, envelope }: VerifiedEvidence, sha256: string): void {
   const shown =
     entry.kind === EVENT &&
     entry.artifacts.some(({ algorithm, digest }) => algorithm === 'sha256' && toHex(digest) === sha256)
-  // Artifacts past the limit of an entry, and private ones, stand in the signed payload only.
-  const signed = envelope !== undefined && includes(envelope.payload, toUtf8(`"${sha256}"`))
-  if (!shown && !signed) throw new TreelineError('INVALID_PROOF', `the event does not name the digest ${sha256}`)
-}
+  if (!shown && !signed()) throw new TreelineError('INVALID_PROOF', `the event does not name the digest ${sha256}`)
 
-const includes = (bytes: Uint8Array, part: Uint8Array): boolean =>
-  (fromUtf8(bytes) ?? '').includes(fromUtf8(part) ?? '\0')
-
-const day = (ms: number): string => new Date(ms).toISOString()
-
-/** What the evidence shows, as sentences for a person. */
-export function sayEvidence(found: VerifiedEvidence): string[] {
-  const { entry, checkpoint, earlier, signers, policy, index } = found
-  const times = (one: VerifiedCheckpoint | undefined) =>
-    (one?.cosigners ?? []).map(({ timestamp }) => Number(timestamp)).filter((time) => time > 0)
-  const between = [times(earlier).sort((a, b) => b - a)[0], times(checkpoint).sort((a, b) => a - b)[0]].map((time) =>
-    time === undefined ? undefined : day(1000 * time),
-  )
-  const lines = [
-    `entry ${index} of ${checkpoint.checkpoint.origin}, under its checkpoint of size ${checkpoint.checkpoint.size}`,
-    between[1] === undefined
-      ? `the log's clock says ${day(entry.time)}; no witness says when`
-      : `logged ${between[0] ? `between ${between[0]} and` : 'before'} ${between[1]} (witnesses); the log's clock says ${day(entry.time)}`,
-  ]
-  if (entry.kind === EVENT) {
-    lines.push(
-      `signed by ${signers.join(', ')}, allowed by the policy of entry ${policy.index}`,
-      `type ${entry.type}`,
-      ...entry.artifacts.map(
-        ({ role, algorithm, digest }) =>
-          `${['', 'produced', 'consumed', 'examined'][role]} ${algorithm}:${toHex(digest)}`,
-      ),
+  /** Artifacts past the limit of an entry, and private ones, stand in the signed payload only. */
+  function signed(): boolean {
+    if (entry.kind !== EVENT || envelope === undefined) return false
+    const { subjectDigests, produced, consumed, examined } = parsePayload(envelope.payloadType, envelope.payload)
+    return [...subjectDigests, ...produced, ...consumed, ...examined].some(
+      ({ algorithm, value }) => algorithm === 'sha256' && value.toLowerCase() === sha256,
     )
-    if (entry.hidden > 0) lines.push(`and ${entry.hidden} artifacts that stand only in the payload`)
-    if (found.envelope === undefined)
-      lines.push('the payload was redacted; its signer, type and place are still proved')
   }
-  return lines
 }

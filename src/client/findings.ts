@@ -1,0 +1,90 @@
+/** What verified evidence shows, for programs and for people. */
+import { toHex } from '../core/bytes.ts'
+import { BATCH, EVENT, GENESIS, POLICY, REDACTION } from '../core/entry.ts'
+import type { VerifiedEvidence } from '../core/evidence.ts'
+import type { WitnessPolicy } from '../core/witness-policy.ts'
+import { seenBy, seenStillAt } from './witness-times.ts'
+
+const KINDS = {
+  [GENESIS]: 'genesis',
+  [EVENT]: 'event',
+  [POLICY]: 'policy',
+  [REDACTION]: 'redaction',
+  [BATCH]: 'batch',
+} as const
+const ROLES = { 1: 'produced', 2: 'consumed', 3: 'examined' } as const
+
+/** Times in ms since the Unix epoch, digests and ids in lowercase hex. */
+export interface Findings {
+  readonly origin: string
+  readonly index: number
+  /** Of the checkpoint that it is under. */
+  readonly size: number
+  readonly kind: (typeof KINDS)[keyof typeof KINDS]
+  /** By the log's clock. */
+  readonly time: number
+  /** Within which witnesses say that it was logged; null where they do not say. */
+  readonly after: number | null
+  readonly before: number | null
+  readonly witnesses: readonly string[]
+  readonly signers: readonly { readonly id: string; readonly name: string }[]
+  /** Index of the policy that allowed it. */
+  readonly policy: number
+  readonly genesis: string
+  readonly type: string | null
+  readonly artifacts: readonly { readonly role: string; readonly algorithm: string; readonly digest: string }[]
+  /** How many artifacts stand only in the payload. */
+  readonly hidden: number
+  readonly redacted: boolean
+}
+
+/** `trust` is the policy that the evidence was verified with. */
+export function findingsOf(evidence: VerifiedEvidence, trust: WitnessPolicy): Findings {
+  const { entry, checkpoint, earlier, signers, policy, index, genesis, envelope } = evidence
+  const event = entry.kind === EVENT ? entry : undefined
+  return {
+    origin: checkpoint.checkpoint.origin,
+    index,
+    size: Number(checkpoint.checkpoint.size),
+    kind: KINDS[entry.kind],
+    time: entry.time,
+    after: (earlier && seenStillAt(earlier, trust)) ?? null,
+    before: seenBy(checkpoint, trust) ?? null,
+    witnesses: checkpoint.cosigners.map(({ witness }) => witness.name),
+    signers: signers.map((name, i) => ({ id: toHex(event!.keys[i]!), name })),
+    policy: policy.index,
+    genesis: toHex(genesis),
+    type: event?.type ?? null,
+    artifacts:
+      event?.artifacts.map(({ role, algorithm, digest }) => ({
+        role: ROLES[role],
+        algorithm,
+        digest: toHex(digest),
+      })) ?? [],
+    hidden: event?.hidden ?? 0,
+    redacted: event !== undefined && envelope === undefined,
+  }
+}
+
+const day = (ms: number): string => new Date(ms).toISOString()
+
+/** As sentences. Names and types are whatever the signers wrote: a terminal is not to be given them as they are. */
+export function sayFindings(found: Findings): string[] {
+  const { origin, index, size, kind, time, after, before, signers, policy, type, artifacts, hidden, redacted } = found
+  const clock = `the log's clock says ${day(time)}`
+  const lines = [
+    `${kind} at index ${index} of ${origin}, under its checkpoint of size ${size}`,
+    before === null
+      ? `${clock}; no witness says when`
+      : `logged ${after === null ? 'before' : `between ${day(after)} and`} ${day(before)} (witnesses), ${clock}`,
+  ]
+  if (kind !== 'event') return lines
+  lines.push(
+    `signer ${signers.map(({ name }) => name).join(', ')}, allowed by the policy at index ${policy}`,
+    `type ${type}`,
+    ...artifacts.map(({ role, algorithm, digest }) => `${role} ${algorithm}:${digest}`),
+  )
+  if (hidden > 0) lines.push(`and ${hidden} artifacts that stand only in the payload`)
+  if (redacted) lines.push('the payload was redacted; its signer, type and place are still proved')
+  return lines
+}
