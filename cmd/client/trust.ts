@@ -34,10 +34,7 @@ export const trustCommand: Command = {
       if (options.is('json')) console.log(JSON.stringify({ origin, vkey, genesis }))
       else if (out === undefined) process.stdout.write(policy)
       else
-        console.log(
-          printable(`origin ${origin}`),
-          `\nlog key ${printable(vkey)}\ngenesis ${genesis ?? 'none: a raw log'}`,
-        )
+        console.log(`origin ${printable(origin)}\nlog key ${printable(vkey)}\ngenesis ${genesis ?? 'none: a raw log'}`)
       console.error('Compare the key and the genesis with what the operator published elsewhere before you trust them.')
       return EXIT.done
     } finally {

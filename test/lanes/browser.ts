@@ -1,5 +1,5 @@
 /**
- * The core in a real browser, under the Content-Security-Policy of the explorer: serves it with its types stripped,
+ * The pages of the server in a real browser; and the core in one, under the Content-Security-Policy of the explorer: serves it with its types stripped,
  * opens it in Chromium, and compares every verdict with Node's. Run by hand or by CI, with Debian's package installed
  * when it is missing:
  *
@@ -11,8 +11,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { stripTypeScriptTypes } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
-import { check, lane, must, ROOT } from './lane.ts'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { check, initRaw, lane, must, ROOT, startServer, tempFolder } from './lane.ts'
 import { allVerdicts, type Verdict } from './verdicts.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
@@ -70,43 +70,45 @@ interface PageResult {
   readonly verdicts?: readonly Verdict[]
 }
 
-async function runInPage(): Promise<{ result: PageResult; complaints: string[] }> {
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/** Opens a page; what the console and the page itself complain of is gathered. */
+async function openPage(browser: Browser, url: string): Promise<{ page: Page; complaints: string[] }> {
+  const page = await browser.newPage()
+  const complaints: string[] = []
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+  page.on('pageerror', (error) => complaints.push(String(error)))
+  await page.goto(url)
+  return { page, complaints }
+}
+
+async function runInPage(browser: Browser): Promise<{ result: PageResult; complaints: string[] }> {
   const server = createServer(serve)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  const browser = await chromium.launch({
-    executablePath: CHROMIUM,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
   try {
-    const page = await browser.newPage()
-    const complaints: string[] = []
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
-    page.on('pageerror', (error) => complaints.push(String(error)))
-    await page.goto(`http://127.0.0.1:${port}/`)
+    const { page, complaints } = await openPage(browser, `http://127.0.0.1:${port}/`)
     const element = await page.waitForSelector('#result', { state: 'attached', timeout: 120_000 }).catch((error) => {
       throw new Error(`the page shows no result: ${complaints.join('\n')}`, { cause: error })
     })
     return { result: JSON.parse((await element.textContent()) ?? '{}') as PageResult, complaints }
   } finally {
-    await browser.close()
     server.close()
   }
 }
 
-await lane(async () => {
-  await needChromium()
+async function judgeCore(browser: Browser): Promise<void> {
   const expected = allVerdicts()
-  const { result, complaints } = await runInPage()
+  const { result, complaints } = await runInPage(browser)
   const inPage = new Map((result.verdicts ?? []).map((verdict) => [verdict.name, verdict.verdict]))
   check('the page has run', result.error === undefined, result.error)
   check('the page may not evaluate strings', result.evaluates === false)
@@ -121,5 +123,43 @@ await lane(async () => {
       seen === verdict && seen.startsWith(kind) && !seen.startsWith('bug'),
       `Node: ${verdict.slice(0, 300)}\npage: ${seen.slice(0, 300)}`,
     )
+  }
+}
+
+/** The pages of a running server, as people see them. */
+async function judgePages(browser: Browser): Promise<void> {
+  const data = tempFolder()
+  const vkey = await initRaw(data, 'raw', 'lane.example/raw')
+  const server = await startServer(data)
+  const home = await openPage(browser, `${server.url}/`)
+  const listed = (await home.page.textContent('main')) ?? ''
+  check('the page at / lists the log with its key', listed.includes('lane.example/raw') && listed.includes(vkey))
+  const color = await home.page.evaluate(() => getComputedStyle(document.querySelector('dl')!).display)
+  check('its style is applied', color === 'grid', color)
+  check('its console is empty', home.complaints.length === 0, home.complaints.join('\n'))
+
+  const docs = await openPage(browser, `${server.url}/docs`)
+  await docs.page.click('text=Logs one signed event')
+  const shown = await docs.page.textContent('#operations-events-submitEvent')
+  check('/docs shows an operation with its refusals', /KEY_SUSPENDED/.test(shown ?? ''), shown ?? 'nothing')
+  check('its console is empty too', docs.complaints.length === 0, docs.complaints.join('\n'))
+
+  // What the checks above must be able to see: a page under the same policy that breaks it.
+  await docs.page.evaluate(() =>
+    document.body.insertAdjacentHTML('beforeend', '<img src="https://elsewhere.example/x">'),
+  )
+  await docs.page.waitForTimeout(200)
+  check('a page that breaks its policy complains', docs.complaints.length > 0)
+  check('the server stops when told to', (await server.stop()) === 0)
+}
+
+await lane(async () => {
+  await needChromium()
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+  try {
+    await judgeCore(browser)
+    await judgePages(browser)
+  } finally {
+    await browser.close()
   }
 })
