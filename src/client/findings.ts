@@ -1,18 +1,10 @@
 /** What verified evidence shows, for programs and for people. */
+import { ROLE_NAMES } from '../core/artifact.ts'
 import { toHex } from '../core/bytes.ts'
-import { BATCH, EVENT, GENESIS, POLICY, REDACTION } from '../core/entry.ts'
+import { EVENT, KIND_NAMES } from '../core/entry.ts'
 import type { VerifiedEvidence } from '../core/evidence.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
 import { seenBy, seenStillAt } from './witness-times.ts'
-
-const KINDS = {
-  [GENESIS]: 'genesis',
-  [EVENT]: 'event',
-  [POLICY]: 'policy',
-  [REDACTION]: 'redaction',
-  [BATCH]: 'batch',
-} as const
-const ROLES = { 1: 'produced', 2: 'consumed', 3: 'examined' } as const
 
 /** Times in ms since the Unix epoch, digests and ids in lowercase hex. */
 export interface Findings {
@@ -20,7 +12,7 @@ export interface Findings {
   readonly index: number
   /** Of the checkpoint that it is under. */
   readonly size: number
-  readonly kind: (typeof KINDS)[keyof typeof KINDS]
+  readonly kind: (typeof KIND_NAMES)[keyof typeof KIND_NAMES]
   /** By the log's clock. */
   readonly time: number
   /** Within which witnesses say that it was logged; null where they do not say. */
@@ -46,7 +38,7 @@ export function findingsOf(evidence: VerifiedEvidence, trust: WitnessPolicy): Fi
     origin: checkpoint.checkpoint.origin,
     index,
     size: Number(checkpoint.checkpoint.size),
-    kind: KINDS[entry.kind],
+    kind: KIND_NAMES[entry.kind],
     time: entry.time,
     after: (earlier && seenStillAt(earlier, trust)) ?? null,
     before: seenBy(checkpoint, trust) ?? null,
@@ -57,7 +49,7 @@ export function findingsOf(evidence: VerifiedEvidence, trust: WitnessPolicy): Fi
     type: event?.type ?? null,
     artifacts:
       event?.artifacts.map(({ role, algorithm, digest }) => ({
-        role: ROLES[role],
+        role: ROLE_NAMES[role],
         algorithm,
         digest: toHex(digest),
       })) ?? [],

@@ -7,6 +7,9 @@ export const CONSUMED = 2
 export const EXAMINED = 3
 export type Role = typeof PRODUCED | typeof CONSUMED | typeof EXAMINED
 
+/** As documents for people and programs call them. */
+export const ROLE_NAMES = { [PRODUCED]: 'produced', [CONSUMED]: 'consumed', [EXAMINED]: 'examined' } as const
+
 export interface Artifact {
   readonly role: Role
   /** Name from the in-toto DigestSet: `sha256`, `gitCommit`, … */

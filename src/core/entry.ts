@@ -19,6 +19,15 @@ export const POLICY = 2
 export const REDACTION = 3
 export const BATCH = 4
 
+/** As documents for people and programs call them. */
+export const KIND_NAMES = {
+  [GENESIS]: 'genesis',
+  [EVENT]: 'event',
+  [POLICY]: 'policy',
+  [REDACTION]: 'redaction',
+  [BATCH]: 'batch',
+} as const
+
 interface Common {
   /** Key 2: when the log accepted it, ms since the Unix epoch. */
   readonly time: number

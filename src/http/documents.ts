@@ -1,20 +1,12 @@
 /** The JSON documents of the service. */
 import type { CanonicalEnvelope, Event, Receipt } from '../../schemas/types.ts'
 import { splitAddendum } from '../core/addendum.ts'
+import { ROLE_NAMES } from '../core/artifact.ts'
 import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
-import { BATCH, decodeEntry, EVENT, GENESIS, POLICY, REDACTION } from '../core/entry.ts'
+import { BATCH, decodeEntry, EVENT, KIND_NAMES, REDACTION } from '../core/entry.ts'
 import { leafHash } from '../core/merkle.ts'
 import type { Admitted } from '../log/events.ts'
 import type { Log } from '../log/log.ts'
-
-const KINDS = {
-  [GENESIS]: 'genesis',
-  [EVENT]: 'event',
-  [POLICY]: 'policy',
-  [REDACTION]: 'redaction',
-  [BATCH]: 'batch',
-} as const
-const ROLES = { 1: 'produced', 2: 'consumed', 3: 'examined' } as const
 
 /** For the committed head, which covers everything that was ever answered. */
 export async function receiptDocument(log: Log, { index, entry, salt }: Admitted): Promise<Receipt> {
@@ -39,14 +31,14 @@ export async function eventDocument(log: Log, index: number, bytes: Uint8Array, 
   const by = await log.store.redactedBy(index)
   return {
     index,
-    kind: KINDS[entry.kind],
+    kind: KIND_NAMES[entry.kind],
     time: entry.time,
     keys: signed?.keys.map(toHex) ?? [],
     payloadType: signed?.payloadType ?? null,
     type: event?.type ?? null,
     artifacts:
       event?.artifacts.map(({ role, algorithm, digest }) => ({
-        role: ROLES[role],
+        role: ROLE_NAMES[role],
         algorithm,
         digest: toHex(digest),
       })) ?? [],
