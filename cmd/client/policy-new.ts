@@ -1,7 +1,7 @@
 import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { formatPublicKeyBase64, type PublicKey } from '../../src/core/keys.ts'
-import { parseVkey } from '../../src/core/note.ts'
+import { parseVkey } from '../../src/core/vkey.ts'
 import { parseWritePolicy } from '../../src/core/write-policy.ts'
 import { type Command, EXIT, usage } from '../cli.ts'
 import { OUT_FLAG, readPublicKey, timeOf, writeOutput } from './common.ts'

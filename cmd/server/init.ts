@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs'
-import { formatVkey } from '../../src/core/note.ts'
+import { formatVkey } from '../../src/core/vkey.ts'
 import { genesisOf } from '../../src/log/genesis.ts'
 import { createLog, prepareLog } from '../../src/log/init.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'

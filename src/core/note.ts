@@ -132,29 +132,3 @@ export const verifierKey = (name: string, type: number, publicKey: Uint8Array): 
   type,
   publicKey,
 })
-
-const KEY_SIZES: Readonly<Record<number, number>> = {
-  [ED25519]: 32,
-  [COSIGNATURE_ED25519]: 32,
-  [COSIGNATURE_ML_DSA_44]: 1312,
-}
-
-/** `name+keyid+base64(type ‖ public key)`. Throws MALFORMED_VKEY, also when the key id is not that of the key. */
-export function parseVkey(vkey: string): VerifierKey {
-  const fail = (why: string) => new TreelineError('MALFORMED_VKEY', `not a verifier key: ${why}`)
-  // Base64 has plus signs of its own, so only the first two separate.
-  const match = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(vkey)
-  const [, name = '', id = '', text = ''] = match ?? []
-  const bytes = fromBase64(text)
-  if (match === null || !isKeyName(name) || bytes === undefined || bytes.length < 2) throw fail('expected name+id+key')
-  const [type] = bytes as unknown as [number]
-  const key = verifierKey(name, type, bytes.slice(1))
-  if (KEY_SIZES[type] === undefined) throw fail(`signature type ${type} is not supported`)
-  if (key.publicKey.length !== KEY_SIZES[type])
-    throw fail(`the key has ${key.publicKey.length} bytes, not ${KEY_SIZES[type]}`)
-  if (toHex(key.keyId) !== id) throw fail(`its key id is ${toHex(key.keyId)}, not ${id}`)
-  return key
-}
-
-export const formatVkey = ({ name, keyId, type, publicKey }: VerifierKey): string =>
-  `${name}+${toHex(keyId)}+${toBase64(concat(Uint8Array.of(type), publicKey))}`

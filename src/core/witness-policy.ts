@@ -20,10 +20,10 @@ import {
   ED25519,
   type Note,
   parseNote,
-  parseVkey,
   type VerifierKey,
   verifyNote,
 } from './note.ts'
+import { parseVkey } from './vkey.ts'
 
 interface PolicyLog {
   /** Its name is the origin of the log's checkpoints. */

@@ -2,10 +2,11 @@
 import { fromHex, toUtf8 } from './bytes.ts'
 import { TreelineError } from './errors.ts'
 import { type PublicKey, parsePublicKeyBase64 } from './keys.ts'
-import { parseVkey, type VerifierKey } from './note.ts'
+import type { VerifierKey } from './note.ts'
 import { isPattern } from './pattern.ts'
 import { isObject, type JsonObject } from './payload.ts'
 import { parseJson } from './strict-json.ts'
+import { parseVkey } from './vkey.ts'
 
 export const WRITE_POLICY = 'application/vnd.treeline.write-policy.v1+json'
 

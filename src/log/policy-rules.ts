@@ -1,6 +1,6 @@
 /** What a server demands of a write policy beyond what the document itself shows. */
 import { TreelineError } from '../core/errors.ts'
-import { formatVkey } from '../core/note.ts'
+import { formatVkey } from '../core/vkey.ts'
 import type { WritePolicy } from '../core/write-policy.ts'
 
 /** The keys that the policy lists for the log must be the one that it signs with. Throws POLICY_CONFLICT. */

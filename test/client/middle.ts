@@ -1,10 +1,11 @@
 /** A server between a client and the real one: it may delay, lie, break off, or do something at an exact point. */
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface Question {
   readonly method: string
   readonly path: string
+  readonly headers: IncomingHttpHeaders
   readonly body: Buffer
 }
 
@@ -30,8 +31,8 @@ export async function middle(
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
-    const { method = 'GET', url = '/' } = request
-    const question = { method, path: url, body: Buffer.concat(parts) }
+    const { method = 'GET', url = '/', headers } = request
+    const question = { method, path: url, headers, body: Buffer.concat(parts) }
     questions.push(question)
     const forward = async (): Promise<Answer> => {
       const init =

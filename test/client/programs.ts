@@ -1,8 +1,8 @@
 /** The programs as users run them: processes, files, exit codes, in a folder of their own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { TreelineClient } from '../../src/client/client.ts'
@@ -54,7 +54,23 @@ export class Programs {
   }
 
   start(program: 'treeline' | 'treeline-server', args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    return spawn(process.execPath, [join(ROOT, `cmd/${program}.ts`), ...args], {
+    return this.#node(join(ROOT, `cmd/${program}.ts`), args, env)
+  }
+
+  /** Runs the first program that stands in a page of docs/, in this folder, with some of its text replaced. */
+  runDocumented(page: string, replacements: Readonly<Record<string, string>>): Promise<Result> {
+    const text = readFileSync(join(ROOT, 'docs', page), 'utf8')
+    let [, code = ''] = /^```ts\n(.*?)^```$/ms.exec(text) ?? []
+    for (const [old, now] of Object.entries(replacements)) code = code.replaceAll(old, now)
+    // Below the root, where the package can name itself.
+    const file = join(ROOT, '.tap', `${page}.${process.pid}.ts`)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, code)
+    return finished(this.#node(file, [], {})).finally(() => rmSync(file))
+  }
+
+  #node(file: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+    return spawn(process.execPath, [file, ...args], {
       cwd: this.folder,
       env: { ...this.#environment, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

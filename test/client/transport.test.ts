@@ -37,6 +37,13 @@ t.test('what can pass is asked again', async (t) => {
   }
 })
 
+t.test('TT-13 a client says that it takes gzip, and takes it', async (t) => {
+  const packed = { status: 200, body: gzipSync('a bundle'), headers: { 'content-encoding': 'gzip' } }
+  const { transport, questions } = await answering(t, [packed])
+  t.same(await transport.get('tile/entries/000'), toUtf8('a bundle'))
+  t.equal(questions[0]?.headers['accept-encoding'], 'gzip, identity')
+})
+
 t.test('what cannot pass is asked once', async (t) => {
   for (const [answer, code] of [
     [problem(403, 'UNKNOWN_KEY'), 'UNKNOWN_KEY'],

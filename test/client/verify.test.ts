@@ -19,7 +19,8 @@ import {
   proveRanges,
   rootHash,
 } from '../../src/core/merkle.ts'
-import { COSIGNATURE_ED25519, formatNote, formatVkey, parseNote, signLine, verifierKey } from '../../src/core/note.ts'
+import { COSIGNATURE_ED25519, formatNote, parseNote, signLine, verifierKey } from '../../src/core/note.ts'
+import { formatVkey } from '../../src/core/vkey.ts'
 import { parseWitnessPolicy, type VerifiedCheckpoint, type WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { readerOf } from '../core/full-tree.ts'
 import { Actor, envelope, event, redactionRequest, statement } from '../support/actors.ts'

@@ -5,7 +5,7 @@ import { SigningKey, signEnvelope } from '../../src/client/signing-key.ts'
 import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { middle, problem } from '../client/middle.ts'
-import { AWAY, ORIGIN, Programs } from '../client/programs.ts'
+import { AWAY, NOWHERE, ORIGIN, Programs } from '../client/programs.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 const programs = new Programs(temporaryFolder(t))
@@ -182,6 +182,27 @@ t.test('events that were made elsewhere', async (t) => {
   t.match((await programs.expecting(0, [...send, '--public-key', 'ci.pub'])).out, /the receipt verifies/)
   await programs.expecting(2, send)
   await programs.expecting(3, [...send, '--public-key', 'trainer.pub'])
+})
+
+t.test('the program of docs/client.md does what it says', async (t) => {
+  programs.write('train.csv', 'a,b')
+  programs.write('model.bin', 'weights')
+  const url = { 'http://127.0.0.1:8640/models': server.url }
+  const logged = await programs.runDocumented('client.md', url)
+  t.equal(logged.code, 0, logged.err)
+  t.match(
+    logged.out,
+    /^evidence [0-9]+\n\{ proved: 1, foreign: 0, waiting: 0 \}\n\{ logged: \[\], rejected: \[\], left: 0 \}\n$/,
+  )
+  const evidence = ['verify', '--trust', 'trust.txt', '--artifact', 'model.bin', 'model.tlog-proof']
+  t.match((await programs.expecting(0, evidence)).out, /type urn:treeline:train:v1/)
+  const away = await programs.runDocumented('client.md', {
+    ...url,
+    [server.url]: NOWHERE,
+    "state: '.t": "patience: 0, state: '.t",
+  })
+  t.equal(away.code, 0, away.err)
+  t.match(away.out, /^spooled in .*: .* does not answer/)
 })
 
 t.test('policies and redactions', async (t) => {

@@ -5,8 +5,9 @@ import { fromHex, fromUtf8, toHex, toUtf8 } from '../../src/core/bytes.ts'
 import { type Checkpoint, formatCheckpoint, parseCheckpoint, sizeOf } from '../../src/core/checkpoint.ts'
 import { ed25519NoteVerifier } from '../../src/core/ed25519.ts'
 import { leafHash, rootHash } from '../../src/core/merkle.ts'
-import { parseNote, parseVkey, verifyNote } from '../../src/core/note.ts'
+import { parseNote, verifyNote } from '../../src/core/note.ts'
 import { parseBundle } from '../../src/core/tile.ts'
+import { parseVkey } from '../../src/core/vkey.ts'
 import vectors from '../vectors/c2sp-tlog-checkpoint.json' with { type: 'json' }
 import golang from '../vectors/golang-mod/tlog-note-values.json' with { type: 'json' }
 import { readerOf } from './full-tree.ts'

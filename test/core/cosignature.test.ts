@@ -23,13 +23,13 @@ import {
   type NoteSigner,
   parseNote,
   parseSignatureLine,
-  parseVkey,
   signLine,
   signNote,
   type VerifierKey,
   verifierKey,
   verifyNote,
 } from '../../src/core/note.ts'
+import { parseVkey } from '../../src/core/vkey.ts'
 import cosigned from '../vectors/c2sp-cosigned-checkpoint.json' with { type: 'json' }
 import keys from '../vectors/c2sp-keys.json' with { type: 'json' }
 import vectors from '../vectors/c2sp-tlog-cosignature.json' with { type: 'json' }

@@ -2,7 +2,7 @@ import t from 'tap'
 import { addendumHash } from '../../src/core/addendum.ts'
 import { concat, equal, fromHex, fromUtf8, toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { type Cbor, encodeCbor } from '../../src/core/cbor.ts'
-import { EVENT, REDACTION } from '../../src/core/entry.ts'
+import { decodeEntry, EVENT, type EventEntry, encodeEntry, REDACTION } from '../../src/core/entry.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { type Evidence, formatEvidence, parseEvidence, verifyEvidence } from '../../src/core/evidence.ts'
 import { leafHash } from '../../src/core/merkle.ts'
@@ -118,6 +118,27 @@ t.test('a file is read in one way or not at all', (t) => {
   }
   for (const [name, bytes] of Object.entries(rows))
     t.throws(() => parseEvidence(bytes), { code: 'MALFORMED_PROOF' }, name)
+  t.end()
+})
+
+t.test('TA-1 an addendum that does not hash to the digest in the entry is refused', (t) => {
+  const addendum = evidence.addendum!
+  for (const at of [0, 15, 16, addendum.length - 1]) {
+    const changed = new Uint8Array(addendum)
+    changed[at]! ^= 1
+    t.equal(verdict({ ...evidence, addendum: changed }), 'INVALID_PROOF', `byte ${at}`)
+  }
+  t.equal(verdict({ ...evidence, addendum: log.evidence(6).addendum! }), 'INVALID_PROOF', 'that of a neighbour')
+  t.equal(verdict({ ...evidence, addendum: addendum.subarray(0, -1) }), 'INVALID_PROOF', 'cut off')
+  t.end()
+})
+
+t.test('TA-2 an addendum whose digest is not proved included is not opened', (t) => {
+  // It is no envelope at all: whoever read it before the proof would say so.
+  const addendum = toUtf8('not an envelope, and long enough for a salt')
+  const digest = addendumHash(addendum)
+  const entry = encodeEntry({ ...(decodeEntry(evidence.entry) as EventEntry), addendum: digest })
+  t.equal(verdict({ ...evidence, entry, addendum }), 'INVALID_PROOF')
   t.end()
 })
 

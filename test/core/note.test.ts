@@ -1,12 +1,13 @@
+import * as ed from '@noble/ed25519'
 import fc from 'fast-check'
 import t from 'tap'
 import { fromHex, toBase64, toHex, toUtf8 } from '../../src/core/bytes.ts'
 import { ed25519NoteVerifier } from '../../src/core/ed25519.ts'
 import {
+  COSIGNATURE_ED25519,
   ED25519,
   formatNote,
   formatSignatureLine,
-  formatVkey,
   keyId,
   MAX_NOTE_SIZE,
   MAX_SIGNATURES,
@@ -14,11 +15,11 @@ import {
   type NoteVerifier,
   parseNote,
   parseSignatureLine,
-  parseVkey,
   type Signature,
   verifierKey,
   verifyNote,
 } from '../../src/core/note.ts'
+import { formatVkey, parseVkey } from '../../src/core/vkey.ts'
 import keys from '../vectors/c2sp-keys.json' with { type: 'json' }
 import vectors from '../vectors/c2sp-signed-note.json' with { type: 'json' }
 import { assertStrict } from './strict.ts'
@@ -227,6 +228,27 @@ t.test('SN-12 a verifier key is parsed and its key id recomputed', (t) => {
   const parse = (bytes: Uint8Array) => parseVkey(new TextDecoder().decode(bytes))
   const seeds = [LOG, keys.keys.w1.vkey, keys.keys['log-next'].vkey].map(toUtf8)
   assertStrict(seeds, parse, (key) => toUtf8(formatVkey(key)), 'MALFORMED_VKEY')
+  t.end()
+})
+
+t.test('a verifier key whose point verifiers could treat differently is refused', (t) => {
+  // Order 4; order 8; not on the curve; a key with torsion, made of that of the log.
+  const mixed = ed.Point.fromBytes(parseVkey(LOG).publicKey)
+    .add(ed.Point.fromHex('26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'))
+    .toHex()
+  for (const hex of [
+    '00'.repeat(32),
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+    `02${'00'.repeat(31)}`,
+    mixed,
+  ]) {
+    for (const type of [ED25519, COSIGNATURE_ED25519])
+      t.throws(
+        () => parseVkey(formatVkey(verifierKey('a.example', type, fromHex(hex)!))),
+        { code: 'MALFORMED_VKEY' },
+        hex,
+      )
+  }
   t.end()
 })
 

@@ -16,10 +16,11 @@ import {
   proveRanges,
   rootHash,
 } from '../../src/core/merkle.ts'
-import { COSIGNATURE_ED25519, formatVkey, type NoteSigner, signNote, verifierKey } from '../../src/core/note.ts'
+import { COSIGNATURE_ED25519, type NoteSigner, signNote, verifierKey } from '../../src/core/note.ts'
 import type { PolicyInForce } from '../../src/core/policy-fold.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
 import { canonicalSignature } from '../../src/core/signature.ts'
+import { formatVkey } from '../../src/core/vkey.ts'
 import { parseWitnessPolicy, type WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { parseWritePolicy } from '../../src/core/write-policy.ts'
 import { Actor, policyDocument, type SignerRule, signedPolicy } from '../support/actors.ts'

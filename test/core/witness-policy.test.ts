@@ -11,12 +11,12 @@ import {
   COSIGNATURE_ML_DSA_44,
   ED25519,
   formatNote,
-  formatVkey,
   type NoteSigner,
   signLine,
   signNote,
   verifierKey,
 } from '../../src/core/note.ts'
+import { formatVkey } from '../../src/core/vkey.ts'
 import { parseWitnessPolicy, verifyCheckpoint, withoutQuorum } from '../../src/core/witness-policy.ts'
 import cosigned from '../vectors/c2sp-cosigned-checkpoint.json' with { type: 'json' }
 import keys from '../vectors/c2sp-keys.json' with { type: 'json' }

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
-import { ED25519, formatVkey, verifierKey } from '../../src/core/note.ts'
+import { ED25519, verifierKey } from '../../src/core/note.ts'
+import { formatVkey } from '../../src/core/vkey.ts'
 import { parseWritePolicy, type WritePolicy } from '../../src/core/write-policy.ts'
 import { Actor, policyDocument } from '../support/actors.ts'
 

@@ -104,6 +104,8 @@ export class EventMemory implements Memory {
     const before = await this.client(url).checkpoint()
     // Before anything is sent again: a resubmission must not heal what a crash lost.
     lost.push(...(await this.#compare(url)))
+    // It may publish more than it has: there is nothing more to learn from it.
+    if (lost.length > 0) return { lost, wrong }
     await this.#submitAgain(url, wrong)
     const most = Math.max(...[...this.#answered.values()].map(({ index }) => index))
     const client = this.client(url)
@@ -146,6 +148,11 @@ export class EventMemory implements Memory {
       }
       const [small, large] = from <= now.size ? [{ size: from, root }, now] : [now, { size: from, root }]
       const answer = await fetch(`${url}/${NAME}/v1/proofs/consistency?from=${small.size}&to=${large.size}`)
+      if (!answer.ok) {
+        // A log that lost its end does not know the size that it once signed.
+        lost.push(`no proof from ${small.size} to ${large.size}: ${answer.status} ${await answer.text()}`)
+        continue
+      }
       const { hashes } = (await answer.json()) as { hashes: string[] }
       const proof = hashes.map((hash) => fromBase64(hash)!)
       if (!verifyConsistency(BigInt(small.size), BigInt(large.size), small.root, large.root, proof)) {

@@ -1,33 +1,19 @@
 /**
- * Judges of the `raw` profile, tiles and proofs, none of which shares code with us: Tessera's fsck rebuilds the root of
- * logs of telling sizes from their entries and compares every tile; its hammer writes and reads at load and checks every
+ * Judges of logs, tiles and proofs, none of which shares code with us: Tessera's fsck rebuilds the root of logs of telling
+ * sizes, of both profiles, from their entries and compares every tile; its hammer writes and reads at load and checks every
  * checkpoint for consistency; torchwood verifies our tlog-proof files. Each judge must also refuse what is wrong, or its
  * consent would mean nothing.
  */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import Database from 'better-sqlite3'
-import { equal, toUtf8 } from '../../src/core/bytes.ts'
-import { leafHash, verifyInclusion } from '../../src/core/merkle.ts'
-import { formatProof } from '../../src/core/proof-file.ts'
+import { fromBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { logFiles } from '../../src/store/folder.ts'
-import {
-  check,
-  eventually,
-  type Finished,
-  initRaw,
-  lane,
-  ROOT,
-  run,
-  type Server,
-  startServer,
-  tempFolder,
-  treelineServer,
-} from './lane.ts'
-import { policyOf, TileClient } from './tile-client.ts'
+import { Actor, event } from '../support/actors.ts'
+import { makeEventLog } from '../support/server.ts'
+import { Fsck, TESSERA } from './fsck.ts'
+import { check, eventually, type Finished, initRaw, lane, run, startServer, tempFolder } from './lane.ts'
+import { TileClient } from './tile-client.ts'
 import { goTool } from './tools.ts'
+import { judgeFile, judgeFlips, judgeProof } from './torchwood.ts'
 
-const TESSERA = 'v1.0.4'
 /** The edges of a bundle and of a tile, one more level, and one that hammer has to reach. */
 const SIZES = [1, 255, 256, 257, 1000]
 const HAMMERED = 69_000
@@ -35,30 +21,30 @@ const NAME = 'judged'
 const SERVE = ['--publish-interval', '100']
 
 async function judgeAll(): Promise<void> {
-  const fsck = await goTool('github.com/transparency-dev/tessera/cmd/fsck', TESSERA)
+  await judgeRaw()
+  await judgeEvents()
+}
+
+async function judgeRaw(): Promise<void> {
   const hammer = await goTool('github.com/transparency-dev/tessera/internal/hammer', TESSERA)
 
   const data = tempFolder()
   const vkey = await initRaw(data, NAME, 'lane.example/judged')
-  const keyFile = logFiles(data, NAME).vkey
   const foreign = tempFolder()
   // The same name and another key: only the signature can tell them apart.
   const foreignVkey = await initRaw(foreign, NAME, 'lane.example/judged')
   const foreignKeyFile = logFiles(foreign, NAME).vkey
 
-  const judge = (server: Server, key = keyFile): Promise<Finished> =>
-    run(fsck, [`--storage_url=${server.url}/${NAME}/`, `--public_key=${key}`, '--ui=false', '--N=4'])
-  // fsck exits with 0 whatever it finds.
-  const accepts = ({ output }: Finished, size?: number): boolean =>
-    output.includes(`Successfully fsck'd log with size ${size ?? ''}`)
-
+  const fsck = await Fsck.of(data, NAME)
   const server = await startServer(data, SERVE)
   const client = new TileClient(`${server.url}/${NAME}`, vkey)
   for (const size of SIZES) {
     await growTo(server.url, client, size)
-    const verdict = await judge(server)
-    check(`fsck accepts a log of ${size}`, accepts(verdict, size), verdict.output)
-    if (size === 257) await judgeProofs(client)
+    await fsck.accepts(server.url, size)
+    if (size === 257) {
+      await judgeFlips(client, 200, 257)
+      await judgeProof(client, 256, 257)
+    }
   }
 
   const load = (key: string, seconds: number): Promise<Finished> =>
@@ -87,12 +73,10 @@ async function judgeAll(): Promise<void> {
   console.log(`  hammer: ${HAMMERED} entries of 200 bytes in ${took.toFixed(1)} s, ${Math.round(HAMMERED / took)}/s`)
   const { size } = await settled(client)
   check('the log holds what hammer wrote', size >= 1000 + HAMMERED, `it has ${size}`)
-  const verdict = await judge(server)
-  check(`fsck accepts the log that hammer wrote (${size})`, accepts(verdict, size), verdict.output)
+  await fsck.accepts(server.url, size)
   await judgeProof(client, 65_535, size)
 
-  const foreignVerdict = await judge(server, foreignKeyFile)
-  check('fsck refuses a foreign key', !accepts(foreignVerdict))
+  await fsck.refusesForeignKey(server.url, foreignKeyFile)
   const foreignHammer = await load(foreignVkey, 5)
   check(
     'hammer complains of a foreign key',
@@ -101,36 +85,55 @@ async function judgeAll(): Promise<void> {
   )
   check('the server stops when told to', (await server.stop()) === 0)
 
-  // Negative controls: each flips one bit in a copy of the database, which must be all that fsck needs to refuse it.
-  for (const [what, select, update] of [
-    [
-      'an entry',
-      'SELECT first AS id, bundle AS bytes FROM entries LIMIT 1 OFFSET 300',
-      'UPDATE entries SET bundle = ? WHERE first = ?',
-    ],
-    ['a tile', 'SELECT id, hashes AS bytes FROM tiles WHERE id = 5', 'UPDATE tiles SET hashes = ? WHERE id = ?'],
-    [
-      'a tile of level 1',
-      'SELECT id, hashes AS bytes FROM tiles WHERE id = 1 << 48',
-      'UPDATE tiles SET hashes = ? WHERE id = ?',
-    ],
-  ] as const) {
-    const copy = tempFolder()
-    cpSync(data, copy, { recursive: true })
-    const db = new Database(logFiles(copy, NAME).database)
-    const { id, bytes } = db.prepare(select).get() as { id: number; bytes: Buffer }
-    bytes[bytes.length >> 1]! ^= 0x01
-    db.prepare(update).run(bytes, id)
-    db.close()
-    const checked = await treelineServer('check', '--data', copy)
-    check(`treeline-server check refuses a flipped bit in ${what}`, checked.code === 1, checked.output)
-    const liar = await startServer(copy, SERVE)
-    const { output } = await judge(liar)
-    check(`fsck refuses a flipped bit in ${what}`, !accepts({ code: 0, output }) && /^E\d{4} /m.test(output), output)
-    await liar.stop()
+  await fsck.refusesFlips(['an entry', 'a tile', 'a tile of level 1'], SERVE)
+}
+
+/** The same of signed events, whose entries the log makes itself; and the proofs that it gives away as files. */
+async function judgeEvents(): Promise<void> {
+  const data = tempFolder()
+  const origin = 'lane.example/judged-events'
+  const signers = [new Actor(), new Actor('p256')]
+  const rules = signers.map((actor) => ({ actor }))
+  const { vkey } = await makeEventLog(data, [new Actor()], rules, { name: NAME, origin })
+  const foreign = tempFolder()
+  await makeEventLog(foreign, [new Actor()], rules, { name: NAME, origin })
+  const fsck = await Fsck.of(data, NAME)
+  const server = await startServer(data, SERVE)
+  const base = `${server.url}/${NAME}`
+  const client = new TileClient(base, vkey)
+  for (const size of [1, 2, 255, 256, 257, 1000]) {
+    const before = (await client.checkpoint()).size
+    const lines = Array.from({ length: size - before }, (_, i) => event(signers[i % 2]!, `model ${before + i}`))
+    if (lines.length > 0) await postLines(`${base}/v1/events/batch`, lines)
+    await reached(client, size)
+    await fsck.accepts(server.url, size)
   }
-  const sound = await treelineServer('check', '--data', data)
-  check('treeline-server check accepts the log', sound.code === 0, sound.output)
+
+  const receipt = await fetch(`${base}/v1/events`, {
+    method: 'POST',
+    headers: { accept: 'text/plain', 'content-type': 'application/json' },
+    body: event(signers[0]!, 'proved'),
+  })
+  const proof = new Uint8Array(await receipt.arrayBuffer())
+  const { entry } = (await (await fetch(`${base}/v1/events/1000`)).json()) as { entry: string }
+  await judgeFile('the receipt that the log wrote as a file', vkey, fromBase64(entry)!, proof)
+  await reached(client, 1001)
+  const evidence = await client.get('v1/evidence/1000')
+  await judgeFile('an evidence file', vkey, fromBase64(entry)!, evidence)
+
+  await fsck.refusesForeignKey(server.url, logFiles(foreign, NAME).vkey)
+  check('the server of events stops when told to', (await server.stop()) === 0)
+  await fsck.refusesFlips(['an entry', 'a tile'], SERVE)
+}
+
+async function postLines(url: string, lines: readonly string[]): Promise<void> {
+  const headers = { 'content-type': 'application/x-ndjson' }
+  const answer = await fetch(url, { method: 'POST', headers, body: lines.join('\n') })
+  const statuses = (await answer.text())
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { status: number }).status)
+  if (statuses.length !== lines.length || statuses.some((status) => status !== 201)) throw new Error(`${statuses}`)
 }
 
 /** Lines of klog that are not information. */
@@ -158,10 +161,11 @@ async function growTo(url: string, client: TileClient, size: number): Promise<vo
     const text = await answer.text()
     if (answer.status !== 200 || text !== String(index)) throw new Error(`add: ${answer.status} ${text}, not ${index}`)
   }
-  await eventually(`a checkpoint of ${size}`, async () =>
-    (await client.checkpoint()).size === size ? true : undefined,
-  )
+  await reached(client, size)
 }
+
+const reached = (client: TileClient, size: number): Promise<boolean> =>
+  eventually(`a checkpoint of ${size}`, async () => ((await client.checkpoint()).size === size ? true : undefined))
 
 /** The checkpoint after the last write: one that did not change for longer than the publisher waits. */
 async function settled(client: TileClient): Promise<{ size: number }> {
@@ -170,96 +174,6 @@ async function settled(client: TileClient): Promise<{ size: number }> {
     await new Promise((resolve) => setTimeout(resolve, 500))
     return (await client.checkpoint()).size === size ? { size } : undefined
   })
-}
-
-const verifier = { file: '' }
-
-/** Builds torchwood's verifier from test/tools, whose go.sum pins it. */
-async function torchwood(...args: string[]): Promise<Finished> {
-  if (verifier.file === '') {
-    verifier.file = join(tempFolder(), 'verify-tlog-proof')
-    const folder = join(ROOT, 'test/tools/verify-tlog-proof')
-    const built = await run('go', ['build', '-C', folder, '-mod=readonly', '-o', verifier.file, '.'], { seconds: 300 })
-    if (built.code !== 0) throw new Error(`test/tools/verify-tlog-proof does not build:\n${built.output}`)
-  }
-  return run(verifier.file, args)
-}
-
-interface ProofFiles {
-  readonly policy: string
-  readonly entry: string
-  readonly proof: string
-}
-
-/** Writes a proof over one entry as the files that a stranger would get. */
-async function proofFiles(client: TileClient, index: number): Promise<ProofFiles> {
-  const { note, size, root } = await client.checkpoint()
-  const hashes = await client.inclusion(index, size)
-  const entry = (await client.bundle(Math.floor(index / 256), size))[index % 256]!
-  check(
-    `core accepts the proof of ${index} in ${size}`,
-    verifyInclusion(BigInt(index), BigInt(size), leafHash(entry), hashes, root),
-  )
-  const folder = tempFolder()
-  const files = {
-    policy: join(folder, 'policy'),
-    entry: join(folder, 'entry'),
-    proof: join(folder, `${index}.tlog-proof`),
-  }
-  writeFileSync(files.policy, policyOf(client.vkey))
-  writeFileSync(files.entry, entry)
-  writeFileSync(files.proof, formatProof({ index: BigInt(index), hashes, checkpoint: note }))
-  return files
-}
-
-async function judgeProof(client: TileClient, index: number, size: number): Promise<ProofFiles> {
-  const files = await proofFiles(client, index)
-  const { code, output } = await torchwood(files.policy, files.entry, files.proof)
-  check(`torchwood accepts the proof of ${index} in ${size}`, code === 0, output)
-  return files
-}
-
-async function judgeProofs(client: TileClient): Promise<void> {
-  const { policy, entry, proof } = await judgeProof(client, 200, 257)
-  await judgeProof(client, 256, 257)
-
-  const bytes = readFileSync(proof)
-  const folder = tempFolder()
-  const flipped: string[] = []
-  for (let bit = 0; bit < bytes.length * 8; bit++) {
-    const other = Buffer.from(bytes)
-    other[bit >> 3]! ^= 1 << (bit & 7)
-    if (sameToLenientBase64(bytes.toString('latin1'), other.toString('latin1'))) continue
-    const file = join(folder, String(bit))
-    writeFileSync(file, other)
-    flipped.push(file)
-  }
-  const { output } = await torchwood(policy, entry, ...flipped)
-  const lines = output.trimEnd().split('\n')
-  const verified = lines.filter((line) => line.endsWith(': verified'))
-  check(
-    `torchwood refuses each of ${flipped.length} flipped bits`,
-    flipped.length > 0 && lines.length === flipped.length && verified.length === 0,
-    verified.join('\n'),
-  )
-
-  const otherEntry = join(folder, 'entry')
-  writeFileSync(otherEntry, entryAt(201))
-  check('torchwood refuses another entry', (await torchwood(policy, otherEntry, proof)).code === 1)
-}
-
-/** Go reads base64 whose last symbol has stray bits. Such a flip changes the spelling, not the proof. */
-function sameToLenientBase64(a: string, b: string): boolean {
-  const [before, after] = [a.split('\n'), b.split('\n')]
-  return before.length === after.length && before.every((line, i) => equal(lenient(line), lenient(after[i]!)))
-}
-
-const lenient = (line: string): Uint8Array => {
-  const word = line.split(' ').at(-1)!
-  const prefix = line.slice(0, line.length - word.length)
-  return /^[A-Za-z0-9+/]{40,}=$/.test(word)
-    ? Buffer.concat([Buffer.from(prefix, 'latin1'), Buffer.from(word, 'base64')])
-    : Buffer.from(line, 'latin1')
 }
 
 await lane(judgeAll)

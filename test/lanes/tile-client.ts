@@ -4,9 +4,10 @@ import { type Checkpoint, parseCheckpoint } from '../../src/core/checkpoint.ts'
 import { ed25519NoteVerifier } from '../../src/core/ed25519.ts'
 import type { Hash } from '../../src/core/merkle.ts'
 import { consistencyRanges, inclusionRanges, proveRanges, rangeNodes } from '../../src/core/merkle.ts'
-import { parseNote, parseVkey, verifyNote } from '../../src/core/note.ts'
+import { parseNote, verifyNote } from '../../src/core/note.ts'
 import { formatTilePath, parseBundle, TILE_WIDTH, tileWidth } from '../../src/core/tile.ts'
 import { TileNodes, tileOf } from '../../src/core/tree.ts'
+import { parseVkey } from '../../src/core/vkey.ts'
 
 export interface SeenCheckpoint {
   readonly note: Uint8Array

@@ -12,10 +12,11 @@ import { decodeEntry, EVENT, encodeEntry } from '../../src/core/entry.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { ed25519PublicKey, type PublicKey, parsePublicKey } from '../../src/core/keys.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '../../src/core/merkle.ts'
-import { parseNote, parseSignatureLine, parseVkey, verifyNote } from '../../src/core/note.ts'
+import { parseNote, parseSignatureLine, verifyNote } from '../../src/core/note.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { parseProof, verifyProof } from '../../src/core/proof-file.ts'
 import { verifySignature } from '../../src/core/signature.ts'
+import { parseVkey } from '../../src/core/vkey.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import keys from '../vectors/c2sp-keys.json' with { type: 'json' }
 import merkle from '../vectors/c2sp-merkle.json' with { type: 'json' }
