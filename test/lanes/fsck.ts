@@ -45,7 +45,8 @@ export class Fsck {
       const { select, update } = FLIPS[what]
       const db = new Database(logFiles(copy, this.#name).database)
       const { id, bytes } = db.prepare(select).get() as { id: number; bytes: Buffer }
-      bytes[bytes.length >> 1]! ^= 0x01
+      // In an entry past its two bytes of length, in a tile inside the first hash.
+      bytes[20]! ^= 0x01
       db.prepare(update).run(bytes, id)
       db.close()
       const checked = await treelineServer('check', '--data', copy)
