@@ -73,6 +73,16 @@ export function fromUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
+const NEWLINE = 0x0a
+
+/** The lines before the first empty one, and the bytes after it. Undefined when there is none, or the lines are not UTF-8. */
+export function splitAtEmptyLine(bytes: Uint8Array): { lines: string[]; rest: Uint8Array } | undefined {
+  let end = bytes.indexOf(NEWLINE)
+  while (end !== -1 && bytes[end + 1] !== NEWLINE) end = bytes.indexOf(NEWLINE, end + 1)
+  const header = end === -1 ? undefined : fromUtf8(bytes.subarray(0, end))
+  return header === undefined ? undefined : { lines: header.split('\n'), rest: bytes.subarray(end + 2) }
+}
+
 /** Big-endian. */
 export function u64(value: bigint): Uint8Array {
   const bytes = new Uint8Array(8)

@@ -12,7 +12,7 @@
  *
  * The `extra` line may be missing, hashes go from the leaf's sibling upward, and the signed checkpoint ends the file.
  */
-import { concat, fromBase64, fromUtf8, parseU64, toBase64, toUtf8 } from './bytes.ts'
+import { concat, fromBase64, parseU64, splitAtEmptyLine, toBase64, toUtf8 } from './bytes.ts'
 import { TreelineError } from './errors.ts'
 import { HASH_SIZE, type Hash, verifyInclusion } from './merkle.ts'
 import { type VerifiedCheckpoint, verifyCheckpoint, type WitnessPolicy } from './witness-policy.ts'
@@ -30,7 +30,6 @@ export interface ProofFile {
 const FIRST_LINE = 'c2sp.org/tlog-proof@v1'
 /** A path in a tree of fewer than 2^64 leaves. */
 const MAX_HASHES = 64
-const NEWLINE = 0x0a
 
 const malformed = (why: string): TreelineError => new TreelineError('MALFORMED_PROOF', `not a tlog-proof: ${why}`)
 
@@ -43,10 +42,9 @@ export function formatProof({ index, hashes, checkpoint, extra }: ProofFile): Ui
 
 /** Throws MALFORMED_PROOF. The checkpoint is cut off as it is, for `verifyProof` to judge. */
 export function parseProof(bytes: Uint8Array): ProofFile {
-  const end = emptyLine(bytes)
-  const header = end === undefined ? undefined : fromUtf8(bytes.subarray(0, end))
-  if (end === undefined || header === undefined) throw malformed('no empty line after the proof')
-  const lines = header.split('\n')
+  const split = splitAtEmptyLine(bytes)
+  if (split === undefined) throw malformed('no empty line after the proof')
+  const { lines, rest: checkpoint } = split
   if (lines.shift() !== FIRST_LINE) throw malformed(`the first line is not ${FIRST_LINE}`)
   const extraText = lines[0]?.startsWith('extra ') ? lines.shift()!.slice('extra '.length) : undefined
   const extra = extraText === undefined ? undefined : fromBase64(extraText)
@@ -60,15 +58,7 @@ export function parseProof(bytes: Uint8Array): ProofFile {
     if (hash?.length !== HASH_SIZE) throw malformed('a hash is not base64 of 32 bytes')
     return hash
   })
-  const checkpoint = bytes.subarray(end + 2)
   return { index, hashes, checkpoint, ...(extra && { extra }) }
-}
-
-/** Where the first two newlines in a row stand. */
-function emptyLine(bytes: Uint8Array): number | undefined {
-  let at = bytes.indexOf(NEWLINE)
-  while (at !== -1 && bytes[at + 1] !== NEWLINE) at = bytes.indexOf(NEWLINE, at + 1)
-  return at === -1 ? undefined : at
 }
 
 /**
