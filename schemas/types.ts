@@ -445,6 +445,21 @@ export interface Readiness {
      * What to do.
      */
     why: string | null
+    /**
+     * Whom the log asks for cosignatures. One that is late does not make it less ready.
+     */
+    witnesses: {
+      name: string
+      /**
+       * Of its last cosignature.
+       */
+      size: number
+      /**
+       * Seconds since it began to fail; 0 while it cosigns.
+       */
+      late: number
+      why: string | null
+    }[]
   }[]
 }
 /**

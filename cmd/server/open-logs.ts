@@ -1,3 +1,5 @@
+import { formatVkey } from '../../src/core/vkey.ts'
+import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import type { ServedLog } from '../../src/http/served-log.ts'
 import type { Clocks } from '../../src/log/clock.ts'
 import { EventLog } from '../../src/log/events.ts'
@@ -22,6 +24,8 @@ export interface OpenOptions {
   readonly data: string
   readonly clocks: Clocks
   readonly log: LogOptions
+  /** The witness policy of the log with this verifier key, if it has one. */
+  readonly witnesses?: (vkey: string) => WitnessPolicy | undefined
   /** Told of what broke, and in which log. */
   readonly onFailure: (error: unknown, log: string) => void
   /** Told of each commit, for whoever measures. */
@@ -31,7 +35,14 @@ export interface OpenOptions {
 }
 
 /** Takes the lock of a data folder and opens its logs. Throws USAGE when there is none, and LOCKED. */
-export async function openLogs({ data, clocks, log: options, wrap, ...told }: OpenOptions): Promise<OpenLogs> {
+export async function openLogs({
+  data,
+  clocks,
+  log: options,
+  witnesses: witnessesOf,
+  wrap,
+  ...told
+}: OpenOptions): Promise<OpenLogs> {
   const names = logNames(data)
   // Never makes one: a mistyped path must not silently start an empty log.
   if (names.length === 0) throw usage(`there is no log in ${data}: treeline-server init makes one`)
@@ -46,6 +57,7 @@ export async function openLogs({ data, clocks, log: options, wrap, ...told }: Op
       const { database, key, published, blinding } = logFiles(data, name)
       const store = wrap(SqliteStore.open(database))
       const signer = loadLogSigner(key, store.origin)
+      const witnesses = witnessesOf?.(formatVkey(signer.key))
       const log = await Log.open({
         name,
         store,
@@ -53,6 +65,7 @@ export async function openLogs({ data, clocks, log: options, wrap, ...told }: Op
         publishedFile: published,
         clocks,
         options,
+        ...(witnesses && { witnesses }),
         onFailure: (error) => told.onFailure(error, name),
         onCommit: (entries, seconds) => told.onCommit?.(name, entries, seconds),
       })

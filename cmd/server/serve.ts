@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { TreelineError } from '../../src/core/errors.ts'
+import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { TokenGate } from '../../src/http/auth.ts'
 import type { RateLimits } from '../../src/http/limits.ts'
 import { describeError } from '../../src/http/logging.ts'
@@ -14,6 +15,7 @@ import { readTokens, tokensFile } from '../../src/store/tokens.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
 import { openLogs } from './open-logs.ts'
 import { readTls, reloadTls, type TlsFiles } from './tls.ts'
+import { readWitnessPolicies } from './witnesses.ts'
 
 const MIB = 2 ** 20
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
@@ -51,6 +53,14 @@ export const serveCommand: Command = {
     { name: 'body-limit', value: 'BYTES', help: 'largest event', default: String(MIB) },
     { name: 'queue-entries', value: 'N', help: 'events of one log that may wait to be written', default: '16384' },
     { name: 'queue-bytes', value: 'BYTES', help: 'memory that they may take', default: String(256 * MIB) },
+    {
+      name: 'witness-policy',
+      value: 'FILE',
+      help: 'C2SP policy of log keys, witnesses with their URLs, and the quorum that a checkpoint is published with',
+      multiple: true,
+    },
+    { name: 'witness-timeout', value: 'MS', help: 'for one question to one witness', default: '5000' },
+    { name: 'wait-limit', value: 'MS', help: 'how long ?wait=witnessed may hold an answer back', default: '10000' },
     { name: 'publish-interval', value: 'MS', help: 'least time between two published checkpoints', default: '1000' },
     { name: 'accept-clock', help: 'believe a clock that is behind the last entry' },
     { name: 'log-level', value: 'LEVEL', help: `what goes to standard error: ${LEVELS.join(', ')}`, default: 'info' },
@@ -77,6 +87,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
     data,
     clocks: systemClocks,
     log: settings.log,
+    witnesses: settings.witnesses,
     onFailure: (err, log) => {
       metrics.failed(log)
       logger.error({ log, err }, 'the log failed: /readyz says what it still does')
@@ -95,6 +106,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
     app = await buildServer(logs, {
       bodyLimit: settings.bodyLimit,
       batchBytes: 32 * MIB,
+      waitLimit: settings.waitLimit,
       gate,
       rates: settings.rates,
       maxConnections: settings.maxConnections,
@@ -169,6 +181,9 @@ interface Settings {
   /** For requests in flight when the server stops, ms. */
   readonly patience: number
   readonly log: LogOptions
+  readonly witnesses: (vkey: string) => WitnessPolicy | undefined
+  /** ms. */
+  readonly waitLimit: number
 }
 
 /** Throws USAGE for what contradicts itself, and for what would open a log to strangers without being told to. */
@@ -206,11 +221,14 @@ function read(options: Options): Settings {
     log: {
       publishInterval: options.integer('publish-interval', 1, 3_600_000),
       acceptClock: options.is('accept-clock'),
+      witnessTimeout: options.integer('witness-timeout', 1, 600_000),
       queueEntries: options.integer('queue-entries', 1, 1e6),
       queueBytes: options.integer('queue-bytes', 8 * MIB, 2 ** 40),
       batchEntries: 1_024,
       batchBytes: 16 * MIB,
     },
+    witnesses: readWitnessPolicies(options.all('witness-policy')),
+    waitLimit: options.integer('wait-limit', 0, 600_000),
   }
   if (loopback) return Object.freeze(settings)
   if (tls === undefined && !options.is('insecure'))

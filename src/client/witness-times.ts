@@ -1,5 +1,5 @@
 /** What cosignatures say about time, when only a full quorum is believed. */
-import type { VerifiedCheckpoint, WitnessPolicy } from '../core/witness-policy.ts'
+import { type PolicyWitness, quorumMet, type VerifiedCheckpoint, type WitnessPolicy } from '../core/witness-policy.ts'
 
 type Quorum = WitnessPolicy['quorum']
 
@@ -21,17 +21,11 @@ function bound(
   quorum: Quorum,
   order: (a: number, b: number) => number,
 ): number | undefined {
-  const names = new Set<string>()
-  if (satisfied(quorum, names)) return undefined
+  const seen = new Set<PolicyWitness>()
+  if (quorumMet(quorum, seen)) return undefined
   const timed = cosigners
     .filter(({ timestamp }) => timestamp > 0n)
-    .map(({ witness, timestamp }) => ({ name: witness.name, time: 1_000 * Number(timestamp) }))
+    .map(({ witness, timestamp }) => ({ witness, time: 1_000 * Number(timestamp) }))
     .sort((a, b) => order(a.time, b.time))
-  return timed.find(({ name }) => satisfied(quorum, names.add(name)))?.time
+  return timed.find(({ witness }) => quorumMet(quorum, seen.add(witness)))?.time
 }
-
-/** Names are distinct in a policy. */
-const satisfied = (quorum: Quorum, names: ReadonlySet<string>): boolean =>
-  'key' in quorum
-    ? names.has(quorum.name)
-    : quorum.members.filter((member) => satisfied(member, names)).length >= quorum.threshold

@@ -17,7 +17,13 @@ import { judgeEvent, judgeGenesis, judgePolicy, type PolicyInForce, SignerRing }
 import { formatProof, parseProof, verifyProof } from './proof-file.ts'
 import { checkDescription } from './receipt.ts'
 import type { VerifySignature } from './signature.ts'
-import { type VerifiedCheckpoint, verifyCheckpoint, type WitnessPolicy } from './witness-policy.ts'
+import {
+  quorumMet,
+  type VerifiedCheckpoint,
+  verifyCheckpoint,
+  type WitnessPolicy,
+  withoutQuorum,
+} from './witness-policy.ts'
 
 /** A policy of the chain, with its place under the checkpoint of the evidence. */
 export interface PolicyProof {
@@ -216,7 +222,7 @@ function verifyEarlier(
   trust: WitnessPolicy,
 ): VerifiedCheckpoint | undefined {
   if (earlier === undefined) return undefined
-  const verified = verifyCheckpoint(toUtf8(earlier.checkpoint), trust)
+  const verified = verifyCheckpoint(toUtf8(earlier.checkpoint), withoutQuorum(trust))
   const { checkpoint: old } = verified
   const { checkpoint: now } = later
   if (old.origin !== now.origin || old.size > BigInt(index)) {
@@ -225,5 +231,6 @@ function verifyEarlier(
   if (!verifyConsistency(old.size, now.size, old.root, now.root, earlier.hashes)) {
     throw new TreelineError('INVALID_PROOF', 'the earlier checkpoint is not a prefix of the later one')
   }
-  return verified
+  // The log had other witnesses then: it says nothing about time to this reader, and the evidence is as good without.
+  return quorumMet(trust.quorum, new Set(verified.cosigners.map(({ witness }) => witness))) ? verified : undefined
 }

@@ -31,7 +31,7 @@ interface PolicyLog {
   readonly url?: string
 }
 
-interface PolicyWitness {
+export interface PolicyWitness {
   /** What this file calls the witness. */
   readonly name: string
   readonly key: VerifierKey
@@ -187,11 +187,11 @@ function parseThreshold(text: string, members: number): number {
   return threshold
 }
 
-/** Recursion is no deeper than `MAX_DEFINITIONS`, and no member is counted twice: names join one group at most. */
-const satisfied = (quorum: Group | PolicyWitness, cosigned: ReadonlySet<PolicyWitness>): boolean =>
+/** Whether these witnesses are enough. Recursion is no deeper than `MAX_DEFINITIONS`, and no member is counted twice: names join one group at most. */
+export const quorumMet = (quorum: WitnessPolicy['quorum'], cosigned: ReadonlySet<PolicyWitness>): boolean =>
   'key' in quorum
     ? cosigned.has(quorum)
-    : quorum.members.filter((member) => satisfied(member, cosigned)).length >= quorum.threshold
+    : quorum.members.filter((member) => quorumMet(member, cosigned)).length >= quorum.threshold
 
 /**
  * The checkpoint in a note, once the policy is content with it: a listed log of that origin has signed it and its
@@ -219,7 +219,7 @@ export function verifyCheckpoint(bytes: Uint8Array, policy: WitnessPolicy): Veri
     const witness = policy.witnesses.find(({ key }) => sameId(key, line))
     return witness ? [{ witness, timestamp: parseCosignature(witness.key.type, line.signature).timestamp }] : []
   })
-  if (!satisfied(policy.quorum, new Set(cosigners.map(({ witness }) => witness)))) {
+  if (!quorumMet(policy.quorum, new Set(cosigners.map(({ witness }) => witness)))) {
     throw new TreelineError('UNVERIFIED_NOTE', `the ${cosigners.length} known cosignatures are not the policy's quorum`)
   }
   return { checkpoint, note, cosigners }

@@ -7,11 +7,17 @@ import { BATCH, decodeEntry, EVENT, KIND_NAMES, REDACTION } from '../core/entry.
 import { leafHash } from '../core/merkle.ts'
 import type { Admitted } from '../log/events.ts'
 import type { Log } from '../log/log.ts'
+import type { PublishedHead } from '../log/publisher.ts'
 
-/** For the committed head, which covers everything that was ever answered. */
-export async function receiptDocument(log: Log, { index, entry, salt }: Admitted): Promise<Receipt> {
-  const { tree, note } = log.head
-  const hashes = await log.prover.inclusion(tree, index, tree.size)
+/** For a published head that covers it, or for the committed one, which covers everything that was ever answered. */
+export async function receiptDocument(
+  log: Log,
+  { index, entry, salt }: Admitted,
+  published?: PublishedHead,
+): Promise<Receipt> {
+  const { tree } = log.head
+  const { size, note, witnessed } = published ?? { size: tree.size, note: log.head.note, witnessed: false }
+  const hashes = await log.prover.inclusion(tree, index, size)
   return {
     origin: log.origin,
     index,
@@ -19,7 +25,7 @@ export async function receiptDocument(log: Log, { index, entry, salt }: Admitted
     ...(salt && { salt: toBase64(salt) }),
     hashes: hashes.map(toBase64),
     checkpoint: note,
-    witnessed: false,
+    witnessed,
   }
 }
 

@@ -2,12 +2,15 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Event, EventList, PolicyAnswer, RedactionAnswer, WritePolicy } from '../../schemas/types.ts'
-import { fromHex, parseSize, toHex, toUtf8 } from '../core/bytes.ts'
+import { fromBase64, fromHex, parseSize, toHex, toUtf8 } from '../core/bytes.ts'
+import { decodeEntry, EVENT } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import { formatEvidence } from '../core/evidence.ts'
 import { formatProof } from '../core/proof-file.ts'
 import type { Admitted, EventLog } from '../log/events.ts'
 import { evidenceOf } from '../log/evidence.ts'
+import type { Log } from '../log/log.ts'
+import type { PublishedHead } from '../log/publisher.ts'
 import { NONE, PAYLOAD, TREE } from './auth.ts'
 import { envelopeOf, eventDocument, receiptDocument } from './documents.ts'
 import { batchAnswers } from './ndjson.ts'
@@ -26,19 +29,23 @@ const ENVELOPE_TYPES = ['application/json', 'application/vnd.dsse.envelope.v1+js
 export interface EventRouteOptions {
   /** Largest batch, bytes. */
   readonly batchBytes: number
+  /** How long an answer may be held back for witnesses, ms. */
+  readonly waitLimit: number
   /** Told of each line that is refused. */
   readonly onRejected: (log: string, code: Code) => void
 }
 
 export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: EventRouteOptions): void {
-  app.post<{ Params: LogParams; Body: Uint8Array }>(
+  app.post<{ Params: LogParams; Body: Uint8Array; Querystring: { wait?: 'witnessed' } }>(
     '/:log/v1/events',
     { config: NONE, schema: operations.submitEvent },
     async (request, reply) => {
       const events = findEvents(logs, request.params.log)
       requireType(request, ENVELOPE_TYPES)
       const admitted = await events.submit(request.body ?? new Uint8Array(0))
-      return sendReceipt(request, reply, events, admitted)
+      // Past the limit the receipt is a plain one: the event is in, whatever the witnesses do.
+      const head = request.query.wait && (await events.log.witnessed(admitted.index + 1, options.waitLimit))
+      return sendReceipt(request, reply, events, admitted, head)
     },
   )
 
@@ -153,7 +160,8 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
 
   app.get<{ Params: LogParams & { a: string; b: string; digest: string } }>(
     '/:log/addenda/:a/:b/:digest',
-    { config: PAYLOAD, schema: operations.getAddendum },
+    // Policies, redactions and batch headers are what an auditor judges entries by, and hold no payload.
+    { config: TREE, schema: operations.getAddendum },
     async (request, reply) => {
       const { log } = findEvents(logs, request.params.log)
       const { a, b, digest } = request.params
@@ -162,6 +170,7 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
           ? fromHex(digest)
           : undefined
       const [index] = hash === undefined ? [] : await log.store.findAddendum(hash)
+      if (index !== undefined && !request.reader!.may(log.name, 'payload')) await requireDocument(log, index)
       const bytes = index === undefined ? undefined : await log.store.addendum(index)
       if (bytes === undefined) {
         if (index === undefined) throw new TreelineError('NOT_FOUND', 'the log has no such addendum')
@@ -173,6 +182,12 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
       return reply.type('application/octet-stream').send(Buffer.from(bytes))
     },
   )
+}
+
+/** Throws FORBIDDEN when the addendum of the entry is an event's. */
+async function requireDocument(log: Log, index: number): Promise<void> {
+  if (decodeEntry((await log.store.entry(index))!).kind === EVENT)
+    throw new TreelineError('FORBIDDEN', 'the addendum of an event takes a token with the scope payload')
 }
 
 /** If-None-Match, RFC 9110 section 13.1.2: any, or a list in which a proxy may have marked ours as weak. */
@@ -203,13 +218,16 @@ async function sendReceipt(
   reply: FastifyReply,
   { log }: EventLog,
   admitted: Admitted,
+  published: PublishedHead | undefined,
 ): Promise<FastifyReply> {
   reply.code(admitted.created ? 201 : 200)
   const accept = request.headers.accept ?? ''
-  if (!accept.includes('text/plain') || accept.includes('application/json'))
-    return reply.send(await receiptDocument(log, admitted))
-  const { tree, note } = log.head
-  const hashes = await log.prover.inclusion(tree, admitted.index, tree.size)
-  const proof = formatProof({ index: BigInt(admitted.index), hashes, checkpoint: toUtf8(note) })
+  const document = await receiptDocument(log, admitted, published)
+  if (!accept.includes('text/plain') || accept.includes('application/json')) return reply.send(document)
+  const proof = formatProof({
+    index: BigInt(admitted.index),
+    hashes: document.hashes.map((hash) => fromBase64(hash)!),
+    checkpoint: toUtf8(document.checkpoint),
+  })
   return reply.type('text/plain; charset=utf-8').send(Buffer.from(proof))
 }

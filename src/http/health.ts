@@ -17,6 +17,13 @@ export function healthRoutes(app: FastifyInstance, logs: ServedLogs, gate: Gate)
         ready: refusal === undefined,
         code: refusal?.code ?? null,
         why: refusal?.message ?? null,
+        // A witness that is late holds back what is published, and nothing else: the log is ready all the same.
+        witnesses: log.witnesses.map(({ name, size, late, why }) => ({
+          name,
+          size,
+          late: Math.round(late),
+          why: why ?? null,
+        })),
       }
     })
     const ready = states.every((state) => state.ready)

@@ -5,6 +5,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Code } from '../core/errors.ts'
+import type { WitnessState } from '../log/cosigners.ts'
 import { operations } from './operations.ts'
 import { RequestSeries, registerSeries } from './request-series.ts'
 import type { ServedLog, ServedLogs } from './served-log.ts'
@@ -109,6 +110,19 @@ export class Metrics {
     gauge('publish_lag_seconds', 'How long a commit has been waiting to be published.', ({ log }) => log.publishLag)
     gauge('queue_entries', 'Submissions that wait for a commit.', ({ log }) => log.queued.entries)
     gauge('queue_bytes', 'Memory that they hold.', ({ log }) => log.queued.bytes)
+    const ofWitness = (name: string, help: string, read: (state: WitnessState) => number) =>
+      new Gauge({
+        name: `treeline_log_witness_${name}`,
+        help,
+        labelNames: ['log', 'witness'],
+        registers: [this.registry],
+        collect() {
+          for (const [log, served] of logs)
+            for (const state of served.log.witnesses) this.set({ log, witness: state.name }, read(state))
+        },
+      })
+    ofWitness('size', 'Entries that its last cosignature covers.', ({ size }) => size)
+    ofWitness('late_seconds', 'Since when it fails to cosign; 0 while it does.', ({ late }) => late)
     gauge('ready', '1 while the log takes entries: /readyz says why not.', ({ log }) => (log.refusal ? 0 : 1))
   }
 }

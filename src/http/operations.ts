@@ -6,7 +6,7 @@ import type { FastifySchema } from 'fastify'
 import type { Code } from '../core/errors.ts'
 import { MAX_ENTRY_SIZE } from '../core/tile.ts'
 import { statusOf } from './problems.ts'
-import { HASH, LIMIT, NUMBER, query } from './query.ts'
+import { HASH, LIMIT, NUMBER, query, WAIT } from './query.ts'
 
 export const SCHEMAS = '#/components/schemas/'
 
@@ -143,8 +143,8 @@ export const operations = {
     tag: 'events',
     summary: 'Logs one signed event',
     description:
-      'The answer says that the event is durable, and proves that it is in the tree. Sent again it gets the index that it has: retrying is safe.',
-    query: query({}),
+      'The answer says that the event is durable, and proves that it is in the tree. Sent again it gets the index that it has: retrying is safe. With wait=witnessed it comes when witnesses have cosigned a published checkpoint that covers the event, or, past a limit, without.',
+    query: query({ wait: WAIT }),
     body: ENVELOPE,
     answers: {
       201: { description: 'logged', content: RECEIPT },

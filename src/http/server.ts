@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly bodyLimit: number
   /** Largest body of a batch of events, bytes. */
   readonly batchBytes: number
+  /** How long an answer may be held back for witnesses, ms. */
+  readonly waitLimit: number
   /** Who may read; without it everything is open. */
   readonly gate?: Gate
   readonly rates?: RateLimits
@@ -140,6 +142,7 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
   proofRoutes(app, logs)
   eventRoutes(app, logs, {
     batchBytes: options.batchBytes,
+    waitLimit: options.waitLimit,
     onRejected: (log, code) => metrics.rejected(log, code),
   })
   await app.ready()

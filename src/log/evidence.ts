@@ -2,7 +2,10 @@ import { TreelineError } from '../core/errors.ts'
 import type { Evidence, PolicyProof } from '../core/evidence.ts'
 import type { Log } from './log.ts'
 
-/** The evidence for an entry, against the published head. Throws UNKNOWN_INDEX, NOT_YET_PUBLISHED, FROZEN. */
+/**
+ * The evidence for an entry: against the first witnessed checkpoint that covers it, with the last one before it, which together say
+ * when it was logged; in a log without witnesses against the published head. Throws UNKNOWN_INDEX, NOT_YET_PUBLISHED, FROZEN.
+ */
 export async function evidenceOf(log: Log, index: number): Promise<Evidence> {
   const { head, published, frozen, store, prover } = log
   if (index >= head.tree.size) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${index}`)
@@ -11,7 +14,8 @@ export async function evidenceOf(log: Log, index: number): Promise<Evidence> {
     throw new TreelineError('NOT_YET_PUBLISHED', `no published checkpoint covers entry ${index} yet: ask again`)
   }
   // At a start the published head can be smaller than the tree: proofs are for its own size.
-  const { size, note } = published
+  const { size, note } = (await store.checkpointCovering(index)) ?? published
+  const earlier = await store.checkpointBefore(index)
   const policies: PolicyProof[] = []
   // An entry that carries a policy is judged with itself as the last of the chain.
   for (const at of (await store.policies()).filter((one) => one <= index)) {
@@ -30,5 +34,8 @@ export async function evidenceOf(log: Log, index: number): Promise<Evidence> {
     entry: (await store.entry(index))!,
     policies,
     ...(addendum !== undefined && { addendum }),
+    ...(earlier !== undefined && {
+      earlier: { checkpoint: earlier.note, hashes: await prover.consistency(head.tree, earlier.size, size) },
+    }),
   }
 }

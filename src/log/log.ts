@@ -1,14 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { equal, toUtf8 } from '../core/bytes.ts'
-import { formatCheckpoint, parseCheckpoint, sizeOf } from '../core/checkpoint.ts'
-import { ed25519NoteVerifier } from '../core/ed25519.ts'
-import { TreelineError } from '../core/errors.ts'
-import { type NoteSigner, parseNote, signNote, verifyNote } from '../core/note.ts'
+import { formatCheckpoint } from '../core/checkpoint.ts'
+import type { TreelineError } from '../core/errors.ts'
+import { type NoteSigner, signNote } from '../core/note.ts'
 import type { Tree } from '../core/tree.ts'
 import { formatVkey } from '../core/vkey.ts'
+import type { WitnessPolicy } from '../core/witness-policy.ts'
 import type { Store } from '../store/store.ts'
 import { type Clocks, LogClock } from './clock.ts'
+import { Cosigners, type WitnessState } from './cosigners.ts'
 import { loadTree, Prover } from './prover.ts'
+import { readPublished, rolledBack } from './published.ts'
 import { type PublishedHead, Publisher } from './publisher.ts'
 import { type Appended, type Candidate, type QueueLimits, Sequencer, type SignedHead } from './sequencer.ts'
 
@@ -17,6 +17,8 @@ export interface LogOptions extends QueueLimits {
   readonly publishInterval: number
   /** Believe a wall clock that is behind the last entry. */
   readonly acceptClock: boolean
+  /** For one question to one witness, ms. */
+  readonly witnessTimeout: number
 }
 
 export interface LogParts {
@@ -26,6 +28,8 @@ export interface LogParts {
   readonly publishedFile: string
   readonly clocks: Clocks
   readonly options: LogOptions
+  /** Whom to ask for cosignatures: nothing is published without their quorum. Absent in a log without witnesses. */
+  readonly witnesses?: WitnessPolicy
   /** Told of what broke, once for each failure. */
   readonly onFailure: (error: unknown) => void
   /** Told of each commit, for whoever measures. */
@@ -43,7 +47,8 @@ export class Log {
   readonly #publisher: Publisher
   readonly #housekeeping: Housekeeping
   readonly #clock: LogClock
-  readonly #frozen: TreelineError | undefined
+  readonly #cosigners: Cosigners | undefined
+  readonly #freeze: { why: TreelineError | undefined }
 
   private constructor(
     parts: LogParts,
@@ -53,7 +58,8 @@ export class Log {
       prover: Prover
       housekeeping: Housekeeping
       clock: LogClock
-      frozen: TreelineError | undefined
+      cosigners: Cosigners | undefined
+      freeze: { why: TreelineError | undefined }
     },
   ) {
     this.name = parts.name
@@ -65,25 +71,47 @@ export class Log {
     this.#publisher = inner.publisher
     this.#housekeeping = inner.housekeeping
     this.#clock = inner.clock
-    this.#frozen = inner.frozen
+    this.#cosigners = inner.cosigners
+    this.#freeze = inner.freeze
   }
 
   /** Throws INVALID_LOG when entries, tiles and head do not agree. */
   static async open(parts: LogParts): Promise<Log> {
-    const { store, signer, options, publishedFile, onFailure, onCommit } = parts
+    const { store, signer, options, publishedFile, witnesses, onFailure, onCommit } = parts
     const tree = await loadTree(store)
     const prover = new Prover(store)
-    const published = readPublished(publishedFile, signer)
-    const frozen = published && (await rolledBack(published, tree, prover))
+    const published = readPublished(publishedFile, signer, witnesses)
+    const freeze = { why: published && (await rolledBack('the last published checkpoint', published, tree, prover)) }
+    const cosigners =
+      witnesses &&
+      new Cosigners({
+        policy: witnesses,
+        logKey: signer.key,
+        prover,
+        timeout: options.witnessTimeout,
+        onLate: (witness, why) => onFailure(new Error(`the witness ${witness} does not cosign: ${why}`)),
+        onShown: async ({ witness, ...shown }) => {
+          const head = log?.head.tree ?? tree
+          const why = await rolledBack(`the checkpoint that the witness ${witness} shows`, shown, head, prover)
+          if (why !== undefined && freeze.why === undefined) onFailure(why)
+          freeze.why ??= why
+        },
+      })
+    let log: Log | undefined
+    // A witness that is away stops nothing. One that knows more than this disk does stops everything.
+    await cosigners?.compareAll()
     const publisher = new Publisher({
       file: publishedFile,
-      initial: published,
+      // In a log with witnesses nobody reads a head without their quorum, whatever was published before there were any.
+      initial: cosigners && !published?.witnessed ? undefined : published,
       interval: options.publishInterval,
+      ...(cosigners && { cosign: (head) => cosigners.cosign(head) }),
+      keep: ({ size, note }) => store.keepCheckpoint({ size, note, time: Math.round(parts.clocks.wall()) }),
       onFailure,
     })
     const sign = (head: Tree): string =>
       // A disk that was rolled back must not sign a second history over the sizes that it once had.
-      frozen
+      freeze.why !== undefined && published !== undefined
         ? published.note
         : signNote(
             formatCheckpoint({ origin: store.origin, size: BigInt(head.size), root: head.root, extensions: [] }),
@@ -99,14 +127,16 @@ export class Log {
       clock,
       limits: options,
       onHead: (head) => {
-        publisher.offer(head)
+        if (freeze.why === undefined) publisher.offer(head)
         housekeeping.wake()
       },
       onCommit,
       onFailure,
     })
-    if (!frozen && published?.note !== sequencer.head.note) publisher.offer(sequencer.head)
-    return new Log(parts, { sequencer, publisher, prover, housekeeping, clock, frozen })
+    log = new Log(parts, { sequencer, publisher, prover, housekeeping, clock, cosigners, freeze })
+    const isPublished = published?.size === tree.size && publisher.published !== undefined
+    if (freeze.why === undefined && !isPublished) publisher.offer(sequencer.head)
+    return log
   }
 
   /** The committed head, which receipts and proofs are for. */
@@ -117,6 +147,18 @@ export class Log {
   /** What `checkpoint` answers; undefined before the first. */
   get published(): PublishedHead | undefined {
     return this.#publisher.published
+  }
+
+  /** A published head with a full quorum that covers `size` entries, waited for `patience` ms at most. */
+  async witnessed(size: number, patience: number): Promise<PublishedHead | undefined> {
+    if (this.#cosigners === undefined) return undefined
+    const head = await this.#publisher.covering(size, patience)
+    return head?.witnessed ? head : undefined
+  }
+
+  /** What each witness is at; empty in a log without. */
+  get witnesses(): readonly WitnessState[] {
+    return this.#cosigners?.states ?? []
   }
 
   /** How long a commit has been waiting to be published, seconds. */
@@ -130,16 +172,16 @@ export class Log {
 
   /** Set when the disk was rolled back: the last note is not over this tree, so nothing can be proved under it. */
   get frozen(): TreelineError | undefined {
-    return this.#frozen
+    return this.#freeze.why
   }
 
   /** Why nothing can be appended, or undefined. */
   get refusal(): TreelineError | undefined {
-    return this.#frozen ?? this.#sequencer.stopped ?? this.#clock.refusal
+    return this.#freeze.why ?? this.#sequencer.stopped ?? this.#clock.refusal
   }
 
   async append(candidate: Candidate): Promise<Appended> {
-    if (this.#frozen !== undefined) throw this.#frozen
+    if (this.#freeze.why !== undefined) throw this.#freeze.why
     return this.#sequencer.append(candidate)
   }
 
@@ -147,6 +189,7 @@ export class Log {
   async close(): Promise<void> {
     await this.#sequencer.close()
     await this.#publisher.close()
+    await this.#cosigners?.close()
     this.#housekeeping.end()
     await this.store.close()
   }
@@ -185,35 +228,4 @@ class Housekeeping {
       this.#onFailure(error)
     }
   }
-}
-
-interface Published extends PublishedHead {
-  readonly root: Uint8Array
-}
-
-function readPublished(file: string, signer: NoteSigner): Published | undefined {
-  if (!existsSync(file)) return undefined
-  const note = readFileSync(file, 'utf8')
-  try {
-    const parsed = parseNote(toUtf8(note))
-    verifyNote(parsed, [ed25519NoteVerifier(signer.key)])
-    const checkpoint = parseCheckpoint(parsed.text)
-    return { note, size: sizeOf(checkpoint), root: checkpoint.root }
-  } catch (error) {
-    throw new TreelineError(
-      'USAGE',
-      `${file} is not a checkpoint that this log signed: restore it from a backup`,
-      {},
-      { cause: error },
-    )
-  }
-}
-
-/** A published head that this tree does not extend means a disk that went back in time. */
-async function rolledBack({ size, root }: Published, tree: Tree, prover: Prover): Promise<TreelineError | undefined> {
-  if (size <= tree.size && equal(await prover.root(tree, size), root)) return undefined
-  return new TreelineError(
-    'FROZEN',
-    `the last published checkpoint (size ${size}) is not a part of this log (size ${tree.size}): the disk was rolled back, and the log only answers reads`,
-  )
 }

@@ -6,12 +6,18 @@ import type { SignedHead } from './sequencer.ts'
 export interface PublishedHead {
   readonly size: number
   readonly note: string
+  /** Whether a full quorum of the witness policy cosigned it; false in a log without one. */
+  readonly witnessed: boolean
 }
 
 export interface PublisherOptions {
   /** The file of the last published checkpoint: outside the database, so that a rolled-back database shows. */
   readonly file: string
   readonly initial: PublishedHead | undefined
+  /** Collects cosignatures; absent in a log without witnesses. */
+  readonly cosign?: (head: SignedHead) => Promise<{ readonly note: string; readonly witnessed: boolean }>
+  /** Keeps a witnessed head for evidence, durably, before anyone can read it. */
+  readonly keep: (head: PublishedHead) => Promise<void>
   /** Least time between two published checkpoints, ms. */
   readonly interval: number
   readonly onFailure: (error: unknown) => void
@@ -20,7 +26,10 @@ export interface PublisherOptions {
 /** How long after a failure the next try comes, ms. */
 const RETRY = 1_000
 
-/** Makes heads public: at once when the last one is old enough, else when it is. Never out of order. */
+/**
+ * Makes heads public: at once when the last one is old enough, else when it is. Never out of order, and in a log with witnesses never
+ * without their quorum: until it is there again the last witnessed head stays, and appending goes on.
+ */
 export class Publisher {
   readonly #options: PublisherOptions
   #published: PublishedHead | undefined
@@ -31,6 +40,7 @@ export class Publisher {
   /** When the oldest head that nobody can read yet was offered, ms of the monotonic clock. */
   #waitingSince: number | undefined
   #closed = false
+  readonly #waiting = new Set<{ readonly size: number; readonly resolve: (head: PublishedHead) => void }>()
 
   constructor(options: PublisherOptions) {
     this.#options = options
@@ -59,22 +69,46 @@ export class Publisher {
     }, wait)
   }
 
+  /** The first head that covers `size` entries and is published within `patience` (ms), or undefined. */
+  async covering(size: number, patience: number): Promise<PublishedHead | undefined> {
+    if (this.#published !== undefined && this.#published.size >= size) return this.#published
+    const { promise, resolve } = Promise.withResolvers<PublishedHead | undefined>()
+    const waiting = { size, resolve }
+    const timer = setTimeout(() => resolve(undefined), patience)
+    this.#waiting.add(waiting)
+    const head = await promise
+    clearTimeout(timer)
+    this.#waiting.delete(waiting)
+    return head
+  }
+
   async #publish(): Promise<void> {
     const head = this.#next
     if (head === undefined) return
     this.#next = undefined
     const began = performance.now()
     try {
+      const { cosign } = this.#options
+      const { note, witnessed } = cosign ? await cosign(head) : { note: head.note, witnessed: false }
+      if (cosign !== undefined && !witnessed) return this.#again(head)
+      const published = { size: head.tree.size, note, witnessed }
       // On disk before anyone can read it: the start-up comparison must know of every head that was public.
-      await replaceFile(this.#options.file, head.note)
-      this.#published = { size: head.tree.size, note: head.note }
+      await replaceFile(this.#options.file, note)
+      // Dies before: a public head that evidence will not be made against; the next one serves as well.
+      if (witnessed) await this.#options.keep(published)
+      this.#published = published
       this.#waitingSince = this.#next === undefined ? undefined : began
+      for (const { size, resolve } of this.#waiting) if (size <= published.size) resolve(published)
     } catch (error) {
       this.#options.onFailure(error)
-      // A disk may have room again although nothing is appended any more.
-      this.#lastTime = performance.now() + RETRY - this.#options.interval
-      if (!this.#closed) this.offer(this.#next ?? head)
+      this.#again(head)
     }
+  }
+
+  /** A disk may have room again, or a quorum be there, although nothing is appended any more. */
+  #again(head: SignedHead): void {
+    this.#lastTime = performance.now() + RETRY - this.#options.interval
+    if (!this.#closed) this.offer(this.#next ?? head)
   }
 
   /** Publishes what is waiting, and ends. */

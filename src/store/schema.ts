@@ -7,7 +7,20 @@
 export type DigestKind = 'addendum' | 'leaf'
 
 export const APPLICATION_ID = 0x54726565
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
+
+/** Checkpoints that were published with a full quorum of witnesses, by size; time in ms since the Unix epoch. */
+const CHECKPOINTS = `
+CREATE TABLE checkpoints (
+  size INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  note TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX checkpoints_by_time ON checkpoints (time);`
+
+/** What makes a file of an earlier version one of the next, by the version that it has. */
+export const MIGRATIONS: Readonly<Record<number, string>> = { 1: CHECKPOINTS }
 
 /** Sorted runs of digests of the entries [first, last), and their pages (id = run * 2^32 + page): see digests.ts. */
 const digestTables = (kind: DigestKind): string => `
@@ -62,6 +75,7 @@ CREATE TABLE redactions (
 CREATE TABLE policies (
   entry INTEGER PRIMARY KEY
 ) STRICT;
+${CHECKPOINTS}
 ${digestTables('addendum')}
 ${digestTables('leaf')}
 `

@@ -5,10 +5,11 @@ import { addendumDigest } from '../core/entry.ts'
 import { TreelineError } from '../core/errors.ts'
 import { EMPTY_ROOT, leafHash } from '../core/merkle.ts'
 import { formatBundle, parseBundle, TILE_WIDTH } from '../core/tile.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { DigestIndex } from './digests.ts'
 import { plain } from './plain.ts'
-import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from './schema.ts'
-import type { Commit, Head, Store, StoredTile } from './store.ts'
+import { APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION } from './schema.ts'
+import type { Commit, Head, Store, StoredTile, WitnessedCheckpoint } from './store.ts'
 
 /** Rows of a tile: two whole tiles do not fit a page, and half of each page would stay empty. */
 const TILE_ROWS = 4
@@ -48,6 +49,7 @@ export class SqliteStore implements Store {
   readonly db: Database.Database
   readonly #sql
   readonly #commit: (commit: Commit) => void
+  readonly #checkpoints: Checkpoints
   /** By what entries are found; a raw log has no addenda. Empty where nothing is written. */
   readonly #digests: { readonly addendum?: DigestIndex; readonly leaf?: DigestIndex }
 
@@ -84,6 +86,7 @@ export class SqliteStore implements Store {
         .pluck(),
       redactedBy: db.prepare<[number], number>('SELECT by FROM redactions WHERE entry = ?').pluck(),
     }
+    this.#checkpoints = new Checkpoints(db)
     this.#commit = db.transaction((commit: Commit) => this.#write(commit)).immediate
     const entryAt = (index: number): Uint8Array => this.#entry(index)!
     this.#digests = db.readonly
@@ -108,11 +111,11 @@ export class SqliteStore implements Store {
     const db = new Database(file, { readonly, fileMustExist: true })
     try {
       const id = db.pragma('application_id', { simple: true })
-      const version = db.pragma('user_version', { simple: true })
-      if (id !== APPLICATION_ID || version !== SCHEMA_VERSION) {
+      const version = db.pragma('user_version', { simple: true }) as number
+      configure(db)
+      if (id !== APPLICATION_ID || !(readonly ? version === SCHEMA_VERSION : migrate(db, version))) {
         throw new TreelineError('USAGE', `${file} is not a log of this version (found ${id}/${version})`)
       }
-      configure(db)
       // What a killed process left in the journal may never have reached the disk. Nothing may be signed before it has.
       if (!readonly && !emptyJournal(db)) syncFile(`${file}-wal`)
       return new SqliteStore(db)
@@ -227,6 +230,18 @@ export class SqliteStore implements Store {
     return this.#sql.redactedBy.get(index)
   }
 
+  async keepCheckpoint(checkpoint: WitnessedCheckpoint): Promise<void> {
+    this.#checkpoints.keep(checkpoint)
+  }
+
+  async checkpointCovering(index: number): Promise<WitnessedCheckpoint | undefined> {
+    return this.#checkpoints.covering(index)
+  }
+
+  async checkpointBefore(index: number): Promise<WitnessedCheckpoint | undefined> {
+    return this.#checkpoints.before(index)
+  }
+
   async erase(): Promise<boolean> {
     // The rows are overwritten in their pages; the journal still holds older copies of those pages.
     return emptyJournal(this.db)
@@ -243,6 +258,20 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.db.close()
   }
+}
+
+/** False when there is no way from that version to this one. Each step is a transaction: a crash leaves the version before it or after it. */
+function migrate(db: Database.Database, found: number): boolean {
+  let version = found
+  for (let step = MIGRATIONS[version]; step !== undefined; step = MIGRATIONS[version]) {
+    const next = version + 1
+    db.transaction(() => {
+      db.exec(step!)
+      db.pragma(`user_version = ${next}`)
+    })()
+    version = next
+  }
+  return version === SCHEMA_VERSION
 }
 
 /** False while a reader holds old pages. SQLite would wait for it inside the call, and with it the whole process: the caller tries again instead. */

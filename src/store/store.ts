@@ -28,6 +28,15 @@ export interface StoredTile {
   readonly nodes: Uint8Array
 }
 
+/** A checkpoint that everybody could read, with a full quorum of witnesses. */
+export interface WitnessedCheckpoint {
+  readonly size: number
+  /** When it was published, ms since the Unix epoch. */
+  readonly time: number
+  /** Signed note. */
+  readonly note: string
+}
+
 export interface Store {
   readonly origin: string
   readonly profile: string
@@ -52,6 +61,12 @@ export interface Store {
   policies(): Promise<readonly number[]>
   /** The index of the redaction entry that names `index`, or undefined. */
   redactedBy(index: number): Promise<number | undefined>
+  /** Keeps it durably: all of the last day, and of each minute before that the first one. */
+  keepCheckpoint(checkpoint: WitnessedCheckpoint): Promise<void>
+  /** The first one kept whose size is above `index`. */
+  checkpointCovering(index: number): Promise<WitnessedCheckpoint | undefined>
+  /** The last one kept whose size is at most `index`. */
+  checkpointBefore(index: number): Promise<WitnessedCheckpoint | undefined>
   /** Whether no byte of the redacted addenda is left in rows, free pages or journal. May be false while a reader is open. */
   erase(): Promise<boolean>
   /** A few milliseconds of work that no commit waits for; true when there is more. */

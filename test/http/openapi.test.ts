@@ -32,7 +32,7 @@ t.test('the document is OpenAPI 3.1', async (t) => {
 t.test('every route is described, and nothing else', async (t) => {
   const ids = all.map(({ operation }) => operation.operationId)
   t.same([...ids].sort(), [...Object.values(operations).map((one) => one.operationId), 'getPartialTile'].sort())
-  const app = await buildServer(new Map(), { bodyLimit: 1, batchBytes: 1 })
+  const app = await buildServer(new Map(), { bodyLimit: 1, batchBytes: 1, waitLimit: 1 })
   for (const { path, method } of all) {
     const url = path
       .replace('{level}/{tile}', '*')

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import { type OpenLogs, openLogs } from '../../cmd/server/open-logs.ts'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import { formatVkey } from '../../src/core/vkey.ts'
+import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { buildServer, closeServer, type ServerOptions } from '../../src/http/server.ts'
 import { type Clocks, systemClocks } from '../../src/log/clock.ts'
@@ -58,6 +59,7 @@ interface TestServerOptions {
   readonly limits?: Partial<QueueLimits>
   readonly publishInterval?: number
   readonly acceptClock?: boolean
+  readonly witnesses?: WitnessPolicy
   readonly http?: Partial<ServerOptions>
 }
 
@@ -70,12 +72,14 @@ export async function startServer(data: string, options: TestServerOptions = {})
     log: {
       publishInterval: options.publishInterval ?? 1,
       acceptClock: options.acceptClock ?? false,
+      witnessTimeout: 2_000,
       queueEntries: 1_000,
       queueBytes: 2 ** 24,
       batchEntries: 256,
       batchBytes: 2 ** 22,
       ...options.limits,
     },
+    ...(options.witnesses && { witnesses: () => options.witnesses }),
     onFailure: (error) => failures.push(error),
     onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),
     wrap: options.wrap ?? ((store) => store),
@@ -83,6 +87,7 @@ export async function startServer(data: string, options: TestServerOptions = {})
   const app = await buildServer(opened.logs, {
     bodyLimit: 2 ** 20,
     batchBytes: 32 * 2 ** 20,
+    waitLimit: 2_000,
     metrics,
     ...options.http,
   })

@@ -20,7 +20,7 @@ export interface OpenApiDocument {
 
 /** A server without logs describes what any server does. */
 async function describedApi(): Promise<OpenApiDocument> {
-  const app = await buildServer(new Map(), { bodyLimit: 1, batchBytes: 1 })
+  const app = await buildServer(new Map(), { bodyLimit: 1, batchBytes: 1, waitLimit: 1 })
   return JSON.parse(JSON.stringify(app.swagger())) as OpenApiDocument
 }
 
