@@ -348,7 +348,7 @@ t.test('PO-5 none is a quorum and nothing else', (t) => {
 })
 
 t.test('PO-8 hundreds of logs, witnesses and groups are read, deep groups too, but not without end', (t) => {
-  const publicKey = (i: number) => concat(new Uint8Array(30), Uint8Array.of(i >> 8, i & 255))
+  const publicKey = (i: number) => ed.Point.BASE.multiply(BigInt(i + 2)).toBytes()
   const lines: string[] = []
   for (let i = 0; i < 300; i++) {
     lines.push(`log ${formatVkey(verifierKey(`l${i}`, ED25519, publicKey(i)))}`)
