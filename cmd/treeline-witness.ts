@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+import { main } from './cli.ts'
+import { initCommand } from './witness/init.ts'
+import { runCommand } from './witness/run.ts'
+import { clearCommand, statusCommand } from './witness/status.ts'
+
+await main('treeline-witness', 'Watches transparency logs, and cosigns what is consistent.', [
+  initCommand,
+  runCommand,
+  statusCommand,
+  clearCommand,
+])
