@@ -52,6 +52,8 @@ export type Code =
   | 'UNVERIFIED_NOTE'
   | 'INVALID_PROOF'
   | 'INVALID_LOG'
+  | 'UNVERIFIABLE'
+  | 'MALFORMED_FAULT'
   // What an operator or a caller got wrong.
   | 'USAGE'
   | 'LOCKED'
