@@ -6,14 +6,14 @@ import { TreelineError } from '../src/core/errors.ts'
 /** Of the HTTP parser, for Node, ms and bytes. A client that sends its head or its body a byte at a time is cut off. */
 export const NODE_LIMITS: ServerOptions = {
   maxHeaderSize: 16_384,
-  headersTimeout: 10_000,
+  headersTimeout: 5_000,
   connectionsCheckingInterval: 1_000,
 }
 
 /** For Fastify, which sets them on the server by itself, ms. */
 export const TIMEOUTS = {
-  /** From the first byte of a request to the last: 128 KiB in this time are 52 kbit/s. */
-  requestTimeout: 20_000,
+  /** From the first byte of a request to the last: 128 KiB in this time are 105 kbit/s. */
+  requestTimeout: 10_000,
   connectionTimeout: 60_000,
   /** Logs ask again each second; longer than the minute after which load balancers drop theirs. */
   keepAliveTimeout: 65_000,

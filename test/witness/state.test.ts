@@ -135,10 +135,7 @@ t.test('an incident stops cosigning until it is cleared, and changes no head', (
   t.end()
 })
 
-t.test('a database that cannot be written is STORAGE_FAILED', (t) => {
-  const { state } = open(t)
-  state.advance(ORIGIN, () => head(5n))
-  state.close()
+t.test('a file that is not the state of a witness is refused', (t) => {
   t.throws(() => WitnessState.open('/nowhere/witness.db'), { code: 'USAGE' })
   const file = join(temporaryFolder(t), 'witness.db')
   writeFileSync(file, '')
