@@ -122,7 +122,7 @@ interface Kills {
 
 /** (c) Grows logs over several connections, kills the witness at a random moment, and holds it to what it answered. */
 async function killUnderLoad(rounds: number, program: string): Promise<Kills> {
-  const logs = Array.from({ length: 4 }, (_, i) => new TwoFacedLog(`log.example/load-${i}`))
+  const logs = Array.from({ length: 4 }, (_, i) => new TwoFacedLog(`log.example/load-${i}`, 10 + i))
   const folder = await initWitness(logs.map(({ vkey }) => vkey))
   const broken: string[] = []
   let answered = 0

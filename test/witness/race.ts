@@ -53,7 +53,12 @@ export async function race(url: string, log: TwoFacedLog, rounds: number): Promi
     histories.forEach((history, i) => {
       for (let j = 0; j <= (round * (i + 1)) % 3; j++) history.append(`round ${round} history ${i} entry ${j}`)
     })
-    const answers = await Promise.all(racers.map((racer, i) => racer.ask(histories[i]!.request(from))))
+    const bodies = histories.map((history) => history.request(from))
+    // Whoever hears first has a lead of microseconds, so they take turns.
+    const first = round % 2
+    const led = racers[first]!.ask(bodies[first]!)
+    const second = await Promise.all([led, racers[1 - first]!.ask(bodies[1 - first]!)])
+    const answers = first === 0 ? second : second.toReversed()
     const statuses = answers.map(({ status }) => status)
     const winner = statuses.indexOf(200)
     if (winner < 0) {

@@ -11,12 +11,14 @@ import { ed25519Signer } from '../core/signers.ts'
 export class TwoFacedLog {
   readonly origin: string
   readonly vkey: string
+  readonly #seed: number
   readonly #signer
   /** Hashes by height; those of one height are complete as far as the leaves go. */
   #heights: Hash[][] = [[]]
 
   constructor(origin: string, seed = 9) {
     this.origin = origin
+    this.#seed = seed
     const { key, sign } = ed25519Signer(seed)
     this.#signer = ed25519NoteSigner(origin, key.raw, sign)
     this.vkey = formatVkey(this.#signer.key)
@@ -41,7 +43,7 @@ export class TwoFacedLog {
 
   /** The same entries and the same key; what is appended to one is not in the other. */
   fork(): TwoFacedLog {
-    const other = new TwoFacedLog(this.origin)
+    const other = new TwoFacedLog(this.origin, this.#seed)
     other.#heights = this.#heights.map((hashes) => [...hashes])
     return other
   }
