@@ -89,20 +89,18 @@ export function readSubmission(body: Uint8Array, keysOf: KeysOf): Submission {
 
 /**
  * Whether the submission follows what is stored (undefined: nothing yet, which counts as the empty tree): steps 8 to 11.
- * Throws SIZE_CONFLICT, whose fact `size` is the stored one, or INVALID_PROOF, whose fact `fork` is both notes where the log
- * signed two roots of one size.
+ * Throws SIZE_CONFLICT, whose fact `size` is the stored one, or INVALID_PROOF. Where the log signed another root at the stored
+ * size, either has the fact `fork`, both notes: they prove it, whatever was wrong with the request besides.
  */
 export function follow({ old, proof, checkpoint, text, signatures }: Submission, stored: Head | undefined): void {
   const { size, root } = stored ?? { size: 0n, root: EMPTY_ROOT }
-  if (old !== size) throw new TreelineError('SIZE_CONFLICT', `the latest cosigned size is ${size}`, { size }) // 8
-  if (stored !== undefined && checkpoint.size === size && !equal(checkpoint.root, root)) {
-    throw new TreelineError('INVALID_PROOF', `another root was cosigned at size ${size}`, {
-      fork: [stored.note, formatNote({ text, signatures })],
-    }) // 10
-  }
+  const forked = stored !== undefined && checkpoint.size === size && !equal(checkpoint.root, root)
+  const fork = forked && { fork: [stored.note, formatNote({ text, signatures })] }
+  if (old !== size) throw new TreelineError('SIZE_CONFLICT', `the latest cosigned size is ${size}`, { size, ...fork }) // 8
   if (old === 0n && proof.length > 0) {
     throw new TreelineError('INVALID_PROOF', 'a proof from the empty tree has no hashes') // 9
   }
+  if (fork) throw new TreelineError('INVALID_PROOF', `another root was cosigned at size ${size}`, fork) // 10
   if (!verifyConsistency(old, checkpoint.size, root, checkpoint.root, proof)) {
     throw new TreelineError('INVALID_PROOF', `the proof does not lead from ${old} to ${checkpoint.size}`) // 11
   }

@@ -134,8 +134,10 @@ export class WitnessState {
       }
       configure(db)
       // What a killed process left in the journal may never have reached the disk. Nothing may be served before it has.
+      const state = new WitnessState(db)
+      // The read above holds the journal open: a program that closes beside this one does not remove it.
       if (existsSync(`${file}-wal`)) syncPath(`${file}-wal`)
-      return new WitnessState(db)
+      return state
     } catch (error) {
       db.close()
       throw error

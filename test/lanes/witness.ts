@@ -16,7 +16,8 @@ import { originHash } from '../../witness/state.ts'
 import { race } from '../witness/race.ts'
 import { TwoFacedLog } from '../witness/two-faced-log.ts'
 import { check, lane, must, run, type Server, startProgram, tempFolder } from './lane.ts'
-import { goTool } from './tools.ts'
+import { trace } from './strace.ts'
+import { goTool, needProgram } from './tools.ts'
 
 const WITNESS = 'cmd/treeline-witness.ts'
 const FAULTY = 'test/lanes/early-answer-witness.ts'
@@ -115,6 +116,33 @@ async function raceOfTwo(): Promise<void> {
   await server.stop()
 }
 
+/** (d) A kill leaves the page cache alive, so the order of system calls says what it cannot. */
+async function syncedBeforeAnswered(program: string): Promise<{ answers: number; unsynced: number }> {
+  const log = new TwoFacedLog('log.example/synced')
+  const server = await startWitness(await initWitness([log.vkey]), program)
+  const calls = await trace(server.process.pid!, async () => {
+    for (let i = 0; i < 20; i++) {
+      log.append(`entry ${i}`)
+      const answer = await fetch(`${server.url}/add-checkpoint`, { method: 'POST', body: log.request(i) as BodyInit })
+      if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`)
+      await answer.text()
+    }
+  })
+  await server.kill()
+  let synced = false
+  let answers = 0
+  let unsynced = 0
+  for (const { name, on, args, result } of calls) {
+    if (name === 'fsync' && on.endsWith('witness.db-wal') && result === 0) synced = true
+    if (/^(write|writev|sendto|sendmsg)$/.test(name) && args.includes('HTTP/1.1 200')) {
+      answers++
+      if (!synced) unsynced++
+      synced = false
+    }
+  }
+  return { answers, unsynced }
+}
+
 interface Kills {
   readonly answered: number
   readonly broken: string[]
@@ -182,8 +210,17 @@ async function killUnderLoad(rounds: number, program: string): Promise<Kills> {
 }
 
 await lane(async () => {
+  await needProgram('strace', 'apt-get install strace')
   await tessera()
   await raceOfTwo()
+  const traced = await syncedBeforeAnswered(WITNESS)
+  check(
+    'each of 20 answers follows an fsync of the journal',
+    traced.answers === 20 && traced.unsynced === 0,
+    JSON.stringify(traced),
+  )
+  const control = await syncedBeforeAnswered(FAULTY)
+  check('those of a witness that answers before it stores do not', control.unsynced > 0, JSON.stringify(control))
   const { answered, broken } = await killUnderLoad(KILLS, WITNESS)
   check(
     `after ${KILLS} kills nothing of ${answered} answers is lost or contradicted`,
@@ -191,7 +228,7 @@ await lane(async () => {
     broken.join('\n'),
   )
   check('the load was a load', answered > KILLS * 10, `${answered}`)
-  const control = await killUnderLoad(KILLS, FAULTY)
-  check('a witness that answers before it stores is found out', control.broken.length > 0)
-  console.log(`  ${control.broken[0] ?? ''}`)
+  const careless = await killUnderLoad(KILLS, FAULTY)
+  check('a witness that answers before it stores is found out', careless.broken.length > 0)
+  console.log(`  ${careless.broken[0] ?? ''}`)
 })

@@ -213,7 +213,12 @@ t.test('TW-12 another root at the stored size is 422, and both notes are kept in
   for (const note of notes) verifyNote(parseNote(toUtf8(note)), [ed25519NoteVerifier(parseVkey(log.vkey))])
   t.not(parseNote(toUtf8(ours)).text, parseNote(toUtf8(theirs)).text)
   t.equal((await add(witness.url, log.request(5))).status, 200)
-  t.match((await send(witness.url, '/metrics')).body, /^treeline_witness_contradictions_total 1$/m)
+  t.equal((await add(witness.url, other.request(0))).status, 409)
+  t.match(
+    (await send(witness.url, '/metrics')).body,
+    /^treeline_witness_contradictions_total 2$/m,
+    'also with a stale old size',
+  )
 })
 
 t.test('TW-13 the answer is lines of cosignatures over the checkpoint that was sent', async (t) => {
