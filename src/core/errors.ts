@@ -36,6 +36,8 @@ export type Code =
   | 'CLOCK'
   | 'RATE_LIMITED'
   | 'FROZEN'
+  // What a witness has stored is not what it was asked to go on from.
+  | 'SIZE_CONFLICT'
   // What a verifier finds.
   | 'MALFORMED_NOTE'
   | 'MALFORMED_VKEY'

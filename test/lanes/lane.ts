@@ -113,9 +113,12 @@ export interface Server {
 }
 
 /** Starts `serve` on a free port; resolves when it listens. */
-export async function startServer(data: string, flags: readonly string[] = [], program = SERVER): Promise<Server> {
-  const args = [program, 'serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'warn', ...flags]
-  const child = spawnChild(process.execPath, args)
+export const startServer = (data: string, flags: readonly string[] = [], program = SERVER): Promise<Server> =>
+  startProgram(program, ['serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'warn', ...flags])
+
+/** Starts a program of ours that says where it listens; resolves when it has. */
+export async function startProgram(program: string, args: readonly string[]): Promise<Server> {
+  const child = spawnChild(process.execPath, [program, ...args])
   const closed = once(child, 'close') as Promise<[number | null]>
   const said: string[] = []
   createInterface({ input: child.stderr! }).on('line', (line) => {

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { pino } from 'pino'
+import { loadCosigner } from '../../witness/cosigner.ts'
+import { openState } from '../../witness/folder.ts'
+import { buildWitnessServer, closeWitnessServer } from '../../witness/http.ts'
+import { lockData } from '../../witness/lock.ts'
+import { type FollowedLog, parseLogList } from '../../witness/log-list.ts'
+import { Metrics } from '../../witness/metrics.ts'
+import { type CosignedStore, Witness } from '../../witness/witness.ts'
+import { type Command, EXIT, type Options, usage } from '../cli.ts'
+
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
+/** For requests in flight when the witness stops, ms. */
+const PATIENCE = 8_000
+
+export const runCommand: Command = {
+  name: 'run',
+  summary: 'Cosigns for the listed logs until it is told to stop (SIGTERM, SIGINT; twice to stop at once).',
+  flags: [
+    { name: 'data', value: 'DIR', help: 'the data folder', required: true },
+    { name: 'logs', value: 'FILE.json', help: 'the logs that it follows', required: true },
+    { name: 'listen', value: 'HOST:PORT', help: 'where to listen; port 0 takes a free one', default: '127.0.0.1:8641' },
+    { name: 'log-level', value: 'LEVEL', help: `what goes to standard error: ${LEVELS.join(', ')}`, default: 'info' },
+  ],
+  run: (options) => run(options),
+}
+
+/** Work beside the answering of requests. */
+interface Loop {
+  start(): void
+  /** Resolves when it has ended. */
+  stop(): Promise<void>
+}
+
+/** `wrap` may put something before the store: tests break the product on purpose with it. */
+export async function run(
+  options: Options,
+  wrap: (store: CosignedStore) => CosignedStore = (store) => store,
+): Promise<number> {
+  const data = options.need('data')
+  const { host, port } = address(options.need('listen'))
+  const level = LEVELS.find((one) => one === options.need('log-level'))
+  if (level === undefined) throw usage(`--log-level is one of ${LEVELS.join(', ')}`)
+  const logger = pino({ level, base: null }, pino.destination({ dest: 2, sync: true }))
+
+  // Before the lock, which would leave a file of its own in a folder that is none of a witness.
+  const state = openState(data)
+  let lock: { release(): void } | undefined
+  try {
+    lock = lockData(data)
+    const cosigner = loadCosigner(data, state.name)
+    const logs = parseLogList(readList(options.need('logs')), cosigner.keys)
+    const witness = new Witness({ state: wrap(state), logs, cosigner, now: () => Date.now() })
+    const app = buildWitnessServer({ witness, state, metrics: new Metrics(state).withProcess(), logger })
+    const loops: readonly Loop[] = []
+
+    const url = await app.listen({ host, port }).catch((error: Error) => {
+      throw usage(`cannot listen on ${options.need('listen')}: ${error.message}`)
+    })
+    process.on('uncaughtException', (err) => {
+      logger.fatal({ err }, 'a bug: the witness ends')
+      process.exit(EXIT.bug)
+    })
+    // Past its largest file a process gets this signal, and would die of it: heard, it is an error of the one write.
+    process.on('SIGXFSZ', () => {})
+    const stopped = told()
+    for (const loop of loops) loop.start()
+    console.log(`treeline-witness listens on ${url} as ${state.name} (${state.durability})`)
+    warnOfForgotten(logs)
+    logger.info({ url, logs: logs.length }, 'started')
+
+    const signal = await stopped
+    logger.info({ signal }, 'stopping')
+    await Promise.all([closeWitnessServer(app, PATIENCE), ...loops.map((loop) => loop.stop())])
+    logger.info('stopped')
+    return EXIT.done
+  } finally {
+    state.close()
+    lock?.release()
+  }
+
+  function warnOfForgotten(logs: readonly FollowedLog[]): void {
+    for (const { origin } of state.all()) {
+      if (!logs.some((log) => log.origin === origin))
+        logger.warn({ origin }, 'cosigned before, and not listed any more')
+    }
+  }
+}
+
+function told(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        resolve(signal)
+        // What was answered is durable, so ending here breaks no promise that was made.
+        process.once(signal, () => process.exit(EXIT.unreachable))
+      })
+    }
+  })
+}
+
+function address(listen: string): { host: string; port: number } {
+  const [, named = '', port = ''] = /^(.+):([0-9]{1,5})$/.exec(listen) ?? []
+  if (named === '' || Number(port) > 65_535) throw usage('--listen takes HOST:PORT')
+  return { host: named.replace(/^\[|\]$/g, ''), port: Number(port) }
+}
+
+function readList(file: string): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync(file))
+  } catch (error) {
+    throw usage(`the list of logs ${file} cannot be read: ${(error as Error).message}`)
+  }
+}

@@ -1,0 +1,66 @@
+/** What /metrics says. Labels are our own codes and the origins of the state, so that no client can make series. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Code } from '../src/core/errors.ts'
+import type { WitnessState } from './state.ts'
+
+export class Metrics {
+  readonly registry = new Registry()
+  readonly #answers: Counter<'code'>
+  readonly #durations: Histogram
+  readonly #forks: Counter
+
+  constructor(state: WitnessState) {
+    const registers = [this.registry]
+    this.#answers = new Counter({
+      name: 'treeline_witness_add_checkpoint_total',
+      help: 'Answers to add-checkpoint: OK, or the code of the refusal.',
+      labelNames: ['code'],
+      registers,
+    })
+    this.#durations = new Histogram({
+      name: 'treeline_witness_cosign_duration_seconds',
+      help: 'From a whole request to durable cosignatures.',
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+      registers,
+    })
+    this.#forks = new Counter({
+      name: 'treeline_witness_contradictions_total',
+      help: 'Checkpoints that a log signed and that have another root at a cosigned size: both notes are in the log of the witness.',
+      registers,
+    })
+    const gauge = (name: string, help: string, read: (origin: string, size: bigint, time: number) => number) =>
+      new Gauge({
+        name: `treeline_witness_${name}`,
+        help,
+        labelNames: ['origin'],
+        registers,
+        collect() {
+          for (const { origin, size, time } of state.all()) this.set({ origin }, read(origin, size, time))
+        },
+      })
+    gauge('cosigned_size', 'Latest cosigned size.', (_origin, size) => Number(size))
+    gauge('cosigned_timestamp_seconds', 'Time of the latest cosignatures.', (_origin, _size, time) => time)
+    gauge('audited_size', 'Entries that were audited.', (origin) => state.audited(origin)?.size ?? 0)
+    gauge('frozen', '1 while cosigning is stopped until a person clears it.', (origin) =>
+      state.frozen(origin) ? 1 : 0,
+    )
+  }
+
+  /** Also measures the process. */
+  withProcess(): this {
+    collectDefaultMetrics({ register: this.registry, prefix: 'treeline_witness_' })
+    return this
+  }
+
+  answered(code: Code | 'OK' | 'BUG'): void {
+    this.#answers.inc({ code })
+  }
+
+  cosigned(seconds: number): void {
+    this.#durations.observe(seconds)
+  }
+
+  contradicted(): void {
+    this.#forks.inc()
+  }
+}
