@@ -9,7 +9,7 @@ import { JSON_FLAG, oneOperand, readInput, readPublicKey, readTrust, TRUST_FLAG 
 export const verifyCommand: Command = {
   name: 'verify',
   operands: 'FILE',
-  summary: 'Verifies an evidence file, a tlog-proof or a receipt, offline.',
+  summary: 'Verifies an evidence file, a tlog-proof, a receipt, or evidence that a log is at fault, offline.',
   flags: [
     TRUST_FLAG,
     { name: 'genesis', value: 'HEX', help: "leaf hash of the log's first entry, as treeline trust showed it" },
@@ -33,6 +33,15 @@ export const verifyCommand: Command = {
       ...(envelope && { envelope }),
     })
     const artifacts = options.all('artifact')
+    if (verified.kind === 'fault') {
+      const { kind, origin, what } = verified.fault
+      console.log(
+        options.is('json')
+          ? JSON.stringify({ fault: kind, origin, what })
+          : `a fault is proved: ${printable(what)}. Whoever trusts the key of this log can check it: keep the file, and show it to others`,
+      )
+      return EXIT.done
+    }
     if (verified.kind !== 'evidence') {
       if (artifacts.length > 0) throw usage('--artifact needs an evidence file')
       const { kind, index, checkpoint } = verified

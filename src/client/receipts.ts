@@ -9,6 +9,7 @@ import { sha256 } from '#platform'
 import { toBase64, toHex, toUtf8 } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { Receipt } from '../core/receipt.ts'
+import { formatVkey } from '../core/vkey.ts'
 import { verifyCheckpoint, type WitnessPolicy, withoutQuorum } from '../core/witness-policy.ts'
 import { bytesOf, hashesOf, indexOf, textOf, wrongAnswer } from './answer.ts'
 import { makeFolder, writeDurably } from './durable-file.ts'
@@ -86,7 +87,7 @@ export class Receipts {
    * Throws what `verifyCheckpoint` and `requirePrefix` do.
    */
   async settle(transport: Transport, limit: number, patience?: number): Promise<Settled> {
-    const { folder } = this.#parts
+    const evidence = this.#evidence
     const head = await this.#advance(transport, await transport.get('checkpoint', patience))
     let [proved, foreign] = [0, 0]
     const pending = this.pending()
@@ -99,7 +100,7 @@ export class Receipts {
         await this.#setAside(name)
         foreign++
       } else if (old.checkpoint.size <= head.checkpoint.size) {
-        if (!compared.has(note)) await requirePrefix(transport, old, head, folder)
+        if (!compared.has(note)) await requirePrefix(transport, old, head, evidence)
         compared.add(note)
         await unlink(join(this.folder, name))
         proved++
@@ -110,7 +111,8 @@ export class Receipts {
 
   /** The larger one of the published checkpoint and the newest before, once the other is a part of it. */
   async #advance(transport: Transport, note: Uint8Array): Promise<SignedHead> {
-    const { trust, origin, folder } = this.#parts
+    const { trust, origin } = this.#parts
+    const evidence = this.#evidence
     const { checkpoint } = verifyCheckpoint(note, trust)
     if (checkpoint.origin !== origin)
       throw new TreelineError(
@@ -123,12 +125,18 @@ export class Receipts {
       : undefined
     // A cache may lag behind, and a disk may have been rolled back: what was seen once must stay true.
     if (before !== undefined && before.checkpoint.size > checkpoint.size) {
-      await requirePrefix(transport, now, before, folder)
+      await requirePrefix(transport, now, before, evidence)
       return before
     }
-    if (before !== undefined) await requirePrefix(transport, before, now, folder)
+    if (before !== undefined) await requirePrefix(transport, before, now, evidence)
     await writeDurably(this.#newest, note)
     return now
+  }
+
+  /** Where evidence of a fault goes, and the keys that it names. */
+  get #evidence(): { readonly folder: string; readonly keys: readonly string[] } {
+    const { folder, origin, trust } = this.#parts
+    return { folder, keys: trust.logs.filter(({ key }) => key.name === origin).map(({ key }) => formatVkey(key)) }
   }
 
   async #setAside(name: string): Promise<void> {

@@ -5,15 +5,17 @@ import { parseEnvelope } from '../core/dsse.ts'
 import { EVENT } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import { parseEvidence, type VerifiedEvidence, verifyEvidence } from '../core/evidence.ts'
+import { isFault, parseFault } from '../core/fault.ts'
 import { type Hash, leafHash } from '../core/merkle.ts'
 import { parseProof, verifyProof } from '../core/proof-file.ts'
 import { verifyReceipt } from '../core/receipt.ts'
 import { verifySignature } from '../core/signature.ts'
+import { type ProvedFault, verifyFault } from '../core/verify-fault.ts'
 import type { VerifiedCheckpoint, WitnessPolicy } from '../core/witness-policy.ts'
 import { parseReceipt } from './receipts.ts'
 
 export interface Inputs {
-  /** Evidence, a tlog-proof or a receipt. */
+  /** Evidence, a tlog-proof, a receipt, or evidence of a fault. */
   readonly file: Uint8Array
   readonly trust: WitnessPolicy
   /** Leaf hash of the log's first entry, where it was pinned: another log that was given the same name and key is refused. */
@@ -27,12 +29,19 @@ export interface Inputs {
 export type Verified =
   | { readonly kind: 'evidence'; readonly evidence: VerifiedEvidence }
   | { readonly kind: 'proof' | 'receipt'; readonly index: bigint; readonly checkpoint: VerifiedCheckpoint }
+  /** The file proves that the log, or whoever holds its key, is at fault. */
+  | { readonly kind: 'fault'; readonly fault: ProvedFault }
 
 /**
  * Throws MALFORMED_… or INVALID_PROOF for a file that proves nothing, UNVERIFIED_NOTE for one that `trust` does not accept, INVALID_LOG for
  * one that proves that the log admitted what its policy forbids, and USAGE when something is missing that the file needs beside it.
  */
 export function verifyFile({ file, trust, genesis, entry, envelope }: Inputs): Verified {
+  if (isFault(file)) {
+    requireNoGenesis(genesis)
+    const keys = trust.logs.map(({ key }) => key)
+    return { kind: 'fault', fault: verifyFault(parseFault(file), keys, verifySignature) }
+  }
   const text = fromUtf8(file)
   if (text?.startsWith('c2sp.org/tlog-proof@')) {
     const proof = parseProof(file)

@@ -1,11 +1,13 @@
 /** The spool over processes: killed, two at once, refused, and a log that forks. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, rmSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { createKeyFiles } from '../../src/client/signing-key.ts'
 import { Actor } from '../support/actors.ts'
 import { makeEventLog, temporaryFolder } from '../support/server.ts'
+import vectors from '../vectors/c2sp-keys.json' with { type: 'json' }
 import { middle } from './middle.ts'
 import { AWAY, NOWHERE, ORIGIN, Programs, subjectsOf } from './programs.ts'
 
@@ -98,6 +100,9 @@ t.test('a refusal: exit 3, and the event with its problem is put aside', async (
   t.match(JSON.parse(drained.out), { logged: [], rejected: [{ code: 'UNKNOWN_KEY' }], left: 0 })
 })
 
+/** Of another log. */
+const otherKey = vectors.keys.log.vkey
+
 t.test('a log with two histories: exit 1, and evidence', async (t) => {
   await server.stop()
   cpSync(programs.path('data'), programs.path('twin'), { recursive: true })
@@ -112,6 +117,14 @@ t.test('a log with two histories: exit 1, and evidence', async (t) => {
   t.match(err, /contradicts itself.*INVALID_LOG/)
   const faults = programs.stateFiles('.').filter((name) => name.startsWith('fault-'))
   t.equal(faults.length, 1)
+  const [log = ''] = readdirSync(programs.state)
+  const file = join(programs.state, log, faults[0]!)
+  const { out } = await programs.expecting(0, ['verify', '--trust', 'trust.txt', file])
+  t.match(out, /^a fault is proved: what log.example\/models signed at size \d+ is no part of what it signed at size/)
+  const other = programs.write('other.txt', `log ${otherKey}\nquorum none\n`)
+  await programs.expecting(1, ['verify', '--trust', other, file])
+  programs.write('cut.txt', readFileSync(file, 'utf8').slice(0, -9))
+  await programs.expecting(1, ['verify', '--trust', 'trust.txt', 'cut.txt'])
   await programs.expecting(1, programs.submission(server.url, 'later'))
 })
 

@@ -289,6 +289,7 @@ t.test('times count when a quorum states them', (t) => {
 
 t.test('two trees: a prefix, a fork, or nothing proved, for every pair of small sizes', async (t) => {
   const own = temporaryFolder(t)
+  const evidence = { folder: own, keys: [] }
   const tree = (size: number, seed: string, from = 0) =>
     Array.from({ length: size }, (_, i) => leafHash(toUtf8(`${i >= from ? seed : ''}${i}`)))
   const head = (leaves: readonly Hash[]): SignedHead => ({
@@ -314,7 +315,7 @@ t.test('two trees: a prefix, a fork, or nothing proved, for every pair of small 
   for (let to = 1; to <= 17; to++) {
     const leaves = tree(to, 'new')
     for (let from = 0; from <= to; from++) {
-      await requirePrefix(log(leaves), head(leaves.slice(0, from)), head(leaves), own)
+      await requirePrefix(log(leaves), head(leaves.slice(0, from)), head(leaves), evidence)
       if (from > 0) {
         // The consistency proof is spoilt, and what the tree has there is proved another way.
         if (from < to)
@@ -322,11 +323,11 @@ t.test('two trees: a prefix, a fork, or nothing proved, for every pair of small 
             log(leaves, (path) => path.includes('consistency')),
             head(leaves.slice(0, from)),
             head(leaves),
-            own,
+            evidence,
           )
         const before = faults()
         const other = head([...leaves.slice(0, from - 1), leafHash(toUtf8('other'))])
-        await t.rejects(requirePrefix(log(leaves), other, head(leaves), own), { code: 'INVALID_LOG' })
+        await t.rejects(requirePrefix(log(leaves), other, head(leaves), evidence), { code: 'INVALID_LOG' })
         t.equal(faults(), before + 1)
         if (from < to)
           await t.rejects(
@@ -334,7 +335,7 @@ t.test('two trees: a prefix, a fork, or nothing proved, for every pair of small 
               log(leaves, () => true),
               other,
               head(leaves),
-              own,
+              evidence,
             ),
             { code: 'INVALID_PROOF' },
           )
