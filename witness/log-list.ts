@@ -1,7 +1,8 @@
 /**
  * Which logs a witness follows, as its operator lists them:
  *
- *     {"logs":[{"vkeys":["log.example/l+8c425583+AZOW…"],"url":"https://log.example/l","tokenFile":"/etc/t","keeper":true}]}
+ *     {"logs":[{"vkeys":["log.example/l+8c425583+AZOW…"],"url":"https://log.example/l","tokenFile":"/etc/t","keeper":true,
+ *               "genesis":"0a1b…","witnesses":["https://witness.example"]}]}
  *
  * The vkeys of one entry share one name, the origin. The list decides who is answered and nothing more: what was cosigned for an
  * origin that is gone from it stays in the state, and its log is answered 404.
@@ -22,6 +23,10 @@ export interface FollowedLog {
   readonly tokenFile: string | undefined
   /** Whether payloads are read too. */
   readonly keeper: boolean
+  /** Leaf hash of the first entry of an events log of ours, lowercase hex: without it entries have no meaning here. */
+  readonly genesis: string | undefined
+  /** Monitoring prefixes of other witnesses, whose view of the log is compared. */
+  readonly witnesses: readonly string[]
 }
 
 const malformed = (why: string): TreelineError => new TreelineError('USAGE', `not a list of logs: ${why}`)
@@ -55,7 +60,14 @@ function readJson(bytes: Uint8Array): unknown {
 }
 
 function parseEntry(entry: unknown, where: string): FollowedLog {
-  const { vkeys, url, tokenFile, keeper = false } = members(entry, where, ['vkeys', 'url', 'tokenFile', 'keeper'])
+  const {
+    vkeys,
+    url,
+    tokenFile,
+    keeper = false,
+    genesis,
+    witnesses = [],
+  } = members(entry, where, ['vkeys', 'url', 'tokenFile', 'keeper', 'genesis', 'witnesses'])
   if (!Array.isArray(vkeys) || vkeys.length === 0) throw malformed(`"vkeys" of ${where} is not an array with a key`)
   const keys = vkeys.map((vkey) => parseLogKey(vkey, where))
   const origin = keys[0]!.name
@@ -66,8 +78,13 @@ function parseEntry(entry: unknown, where: string): FollowedLog {
     throw malformed(`"tokenFile" of ${where} is not a file name`)
   }
   if (typeof keeper !== 'boolean') throw malformed(`"keeper" of ${where} is neither true nor false`)
-  if ((tokenFile !== undefined || keeper) && url === undefined) throw malformed(`${where} has no "url" to read from`)
-  return { origin, keys, url: url?.replace(/\/$/, ''), tokenFile, keeper }
+  if (genesis !== undefined && (typeof genesis !== 'string' || !/^[0-9a-f]{64}$/.test(genesis)))
+    throw malformed(`"genesis" of ${where} is not a hash in hex`)
+  if (!Array.isArray(witnesses) || !witnesses.every(isBase)) throw malformed(`"witnesses" of ${where} are not URLs`)
+  if (keeper && genesis === undefined) throw malformed(`${where} has no "genesis", so its payloads have no meaning`)
+  if ((tokenFile !== undefined || keeper || witnesses.length > 0) && url === undefined)
+    throw malformed(`${where} has no "url" to read from`)
+  return { origin, keys, url: url?.replace(/\/$/, ''), tokenFile, keeper, genesis, witnesses }
 }
 
 function parseLogKey(vkey: unknown, where: string): VerifierKey {

@@ -8,6 +8,7 @@ export class Metrics {
   readonly #answers: Counter<'code'>
   readonly #durations: Histogram
   readonly #forks: Counter
+  readonly #alerts: Counter<'origin' | 'kind'>
 
   constructor(state: WitnessState) {
     const registers = [this.registry]
@@ -26,6 +27,12 @@ export class Metrics {
     this.#forks = new Counter({
       name: 'treeline_witness_contradictions_total',
       help: 'Checkpoints that a log signed and that have another root at a cosigned size: both notes are in the log of the witness.',
+      registers,
+    })
+    this.#alerts = new Counter({
+      name: 'treeline_witness_alerts_total',
+      help: 'Alerts, by kind: stale, unverifiable, missing, back-dated, invalid-entry, fork.',
+      labelNames: ['origin', 'kind'],
       registers,
     })
     const gauge = (name: string, help: string, read: (origin: string, size: bigint, time: number) => number) =>
@@ -58,6 +65,10 @@ export class Metrics {
 
   cosigned(seconds: number): void {
     this.#durations.observe(seconds)
+  }
+
+  alerted(origin: string, kind: string): void {
+    this.#alerts.inc({ origin, kind })
   }
 
   contradicted(): void {

@@ -19,6 +19,8 @@ interface WitnessOptions {
   readonly cosigner: Cosigner
   /** Wall clock, ms since the Unix epoch. */
   readonly now: () => number
+  /** Why an origin is not cosigned for the time being, or undefined. */
+  readonly hold?: (origin: string) => string | undefined
 }
 
 export class Witness {
@@ -38,6 +40,8 @@ export class Witness {
     const submission = readSubmission(body, (origin) => this.#keys.get(origin))
     const { checkpoint, text, signatures } = submission
     const { origin, size, root, extensions } = checkpoint
+    const held = this.#options.hold?.(origin)
+    if (held !== undefined) throw new TreelineError('FROZEN', held)
     let own: readonly Signature[] = []
     this.#options.state.advance(origin, (stored) => {
       follow(submission, stored)

@@ -1,11 +1,17 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { pino } from 'pino'
+import { Alerts } from '../../witness/alerts.ts'
+import { Auditor } from '../../witness/auditor.ts'
 import { loadCosigner } from '../../witness/cosigner.ts'
 import { openState } from '../../witness/folder.ts'
 import { buildWitnessServer, closeWitnessServer } from '../../witness/http.ts'
 import { lockData } from '../../witness/lock.ts'
 import { type FollowedLog, parseLogList } from '../../witness/log-list.ts'
+import { LogReader } from '../../witness/log-reader.ts'
 import { Metrics } from '../../witness/metrics.ts'
+import { logVerifier, nativeVerify } from '../../witness/native-verify.ts'
+import { Watch } from '../../witness/watch.ts'
 import { type CosignedStore, Witness } from '../../witness/witness.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
 
@@ -20,6 +26,9 @@ export const runCommand: Command = {
     { name: 'data', value: 'DIR', help: 'the data folder', required: true },
     { name: 'logs', value: 'FILE.json', help: 'the logs that it follows', required: true },
     { name: 'listen', value: 'HOST:PORT', help: 'where to listen; port 0 takes a free one', default: '127.0.0.1:8641' },
+    { name: 'audit-interval', value: 'MS', help: 'between two audits of the logs that have a URL', default: '10000' },
+    { name: 'audit-patience', value: 'S', help: 'how long an audit may lag before cosigning stops', default: '3600' },
+    { name: 'alert-webhook', value: 'URL', help: 'where alerts are POSTed as JSON, beside DIR/alerts.ndjson' },
     { name: 'log-level', value: 'LEVEL', help: `what goes to standard error: ${LEVELS.join(', ')}`, default: 'info' },
   ],
   run: (options) => run(options),
@@ -50,9 +59,23 @@ export async function run(
     lock = lockData(data)
     const cosigner = loadCosigner(data, state.name)
     const logs = parseLogList(readList(options.need('logs')), cosigner.keys)
-    const witness = new Witness({ state: wrap(state), logs, cosigner, now: () => Date.now() })
-    const app = buildWitnessServer({ witness, state, metrics: new Metrics(state).withProcess(), logger })
-    const loops: readonly Loop[] = []
+    const metrics = new Metrics(state).withProcess()
+    const webhook = options.get('alert-webhook')
+    if (webhook !== undefined && !/^https?:$/.test(URL.parse(webhook)?.protocol ?? ''))
+      throw usage(`--alert-webhook takes a URL, not "${webhook}"`)
+    const alerts = new Alerts({ file: join(data, 'alerts.ndjson'), webhook, metrics, logger, now: Date.now })
+    const patience = 1000 * options.integer('audit-patience', 1, 1e7)
+    const watched = logs.flatMap((log) => {
+      if (log.url === undefined) return []
+      const reader = new LogReader(log.url, log.tokenFile)
+      const verifiers = log.keys.map(logVerifier)
+      const parts = { log, reader, verifiers, state, alerts, verify: nativeVerify, now: Date.now, patience }
+      return [{ origin: log.origin, reader, auditor: new Auditor(parts) }]
+    })
+    const hold = (origin: string) => watched.find((one) => one.origin === origin)?.auditor.hold
+    const witness = new Witness({ state: wrap(state), logs, cosigner, now: Date.now, hold })
+    const app = buildWitnessServer({ witness, state, metrics, logger })
+    const loops: readonly Loop[] = [new Watch(watched, options.integer('audit-interval', 10, 3_600_000), logger)]
 
     const url = await app.listen({ host, port }).catch((error: Error) => {
       throw usage(`cannot listen on ${options.need('listen')}: ${error.message}`)
@@ -72,6 +95,7 @@ export async function run(
     const signal = await stopped
     logger.info({ signal }, 'stopping')
     await Promise.all([closeWitnessServer(app, PATIENCE), ...loops.map((loop) => loop.stop())])
+    await alerts.close()
     logger.info('stopped')
     return EXIT.done
   } finally {

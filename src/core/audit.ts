@@ -67,6 +67,11 @@ export class Audit {
     })
   }
 
+  /** Takes the next entry in without judging it: a person has accepted what is wrong with it. */
+  pass(): void {
+    this.#next++
+  }
+
   /**
    * Judges the next entry, and takes it in. `find` gives entries before it. Throws BrokenRule, and UNVERIFIABLE when a document that the rules
    * need is missing or wrong; then nothing is taken in.
@@ -80,8 +85,9 @@ export class Audit {
     if (entry.kind === GENESIS || entry.kind === POLICY) {
       policy = { item, inForce: judgePolicyEntry(item, entry, policy?.inForce, origin, verify) }
     } else {
-      judgePolicyIndex(item.index, entry, policy!.inForce)
-      judgeItem(item, entry, policy!.inForce, find, verify)
+      if (policy === undefined) throw new TreelineError('UNVERIFIABLE', 'there is no policy to judge by')
+      judgePolicyIndex(item.index, entry, policy.inForce)
+      judgeItem(item, entry, policy.inForce, find, verify)
     }
     this.#policy = policy
     this.#time = entry.time

@@ -1,0 +1,401 @@
+/** A witness that audits a real log: one that is honest, and one whose operator is not. */
+import { cpSync, readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import { verifyFile } from '../../src/client/verify.ts'
+import { addendumHash, joinAddendum } from '../../src/core/addendum.ts'
+import { fromHex, toUtf8 } from '../../src/core/bytes.ts'
+import { describe } from '../../src/core/describe.ts'
+import { formatEnvelope } from '../../src/core/dsse.ts'
+import { type Entry, EVENT, encodeEntry, REDACTION } from '../../src/core/entry.ts'
+import { IN_TOTO } from '../../src/core/payload.ts'
+import { REDACTION_REQUEST } from '../../src/core/redaction.ts'
+import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
+import { Alerts } from '../../witness/alerts.ts'
+import { Auditor } from '../../witness/auditor.ts'
+import { initWitness, openState, vkeysOf } from '../../witness/folder.ts'
+import { buildWitnessServer, closeWitnessServer } from '../../witness/http.ts'
+import { parseLogList } from '../../witness/log-list.ts'
+import { LogReader } from '../../witness/log-reader.ts'
+import { Metrics } from '../../witness/metrics.ts'
+import { logVerifier, nativeVerify } from '../../witness/native-verify.ts'
+import { Witness } from '../../witness/witness.ts'
+import { canonical } from '../core/paper-log.ts'
+import { Actor, event, redactionRequest, signedPolicy, statement } from '../support/actors.ts'
+import { TestCosigner } from '../support/cosigner.ts'
+import { ask, json, post } from '../support/http.ts'
+import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
+
+type Test = { teardown(f: () => unknown): unknown }
+const admins = [new Actor()]
+const signer = new Actor()
+const narrow = new Actor()
+const HOUR = 3_600_000
+
+type Spoil = (path: string, response: ServerResponse) => boolean
+
+/** Passes requests on to whatever `target` says, unless `spoil` answers itself. */
+async function proxy(t: Test, way: { target: string; spoil: Spoil }): Promise<string> {
+  const server = createServer((incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const { method, headers, url: path = '/' } = incoming
+    if (way.spoil(path, outgoing)) return
+    const onward = request(new URL(way.target), { method, headers, path, agent: false }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
+      answer.pipe(outgoing)
+    })
+    onward.on('error', () => outgoing.destroy())
+    incoming.pipe(onward)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+async function setUp(t: Test, { patience = HOUR, elsewhere = '' } = {}) {
+  const data = temporaryFolder(t)
+  const rules = [{ actor: signer }, { actor: narrow, subjects: ['model/*'] }]
+  const { vkey, document } = await makeEventLog(data, admins, rules)
+  const trust = parseWitnessPolicy(toUtf8(`log ${vkey}\nquorum none\n`))
+  const folder = temporaryFolder(t)
+  const cosigner = initWitness(folder, { name: 'witness.example/w', mlDsa: false, newState: false })
+  const state = openState(folder)
+  const way: { target: string; spoil: Spoil } = { target: '', spoil: () => false }
+  const url = await proxy(t, way)
+  const genesis = readGenesis(data)
+  const listed = {
+    vkeys: [vkey],
+    url: `${url}/test`,
+    keeper: true,
+    genesis,
+    ...(elsewhere && { witnesses: [elsewhere] }),
+  }
+  const [log] = parseLogList(toUtf8(JSON.stringify({ logs: [listed] })), cosigner.keys)
+  const said: { kind: string; why: string }[] = []
+  const write = (line: object) => void ('kind' in line && said.push(line as { kind: string; why: string }))
+  const logger = {
+    info: () => {},
+    warn: write,
+    error: (line: object) => said.push({ kind: 'error', why: JSON.stringify(line) }),
+  }
+  const metrics = new Metrics(state)
+  const clock = { ahead: 0 }
+  const now = () => Date.now() + clock.ahead
+  const hooks: string[] = []
+  const hook = createServer((request_, response) => {
+    request_.on('data', (part) => hooks.push(String(part)))
+    request_.on('end', () => response.end())
+  })
+  await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
+  const webhook = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`
+  const alerts = new Alerts({ file: join(folder, 'alerts.ndjson'), webhook, metrics, logger, now })
+  const reader = new LogReader(log!.url!)
+  const auditor = new Auditor({
+    ...{ log: log!, reader, verifiers: log!.keys.map(logVerifier), state, alerts },
+    ...{ verify: nativeVerify, now, patience },
+  })
+  const witness = new Witness({ state, logs: [log!], cosigner, now, hold: () => auditor.hold })
+  const app = buildWitnessServer({ witness, state, metrics, logger })
+  const witnessUrl = await app.listen({ host: '127.0.0.1', port: 0 })
+  const policy = parseWitnessPolicy(
+    toUtf8(`log ${vkey}\nwitness w ${vkeysOf(cosigner).trim()} ${witnessUrl}\nquorum w\n`),
+  )
+  const server = await startServer(data, { witnesses: policy, publishInterval: 10 })
+  way.target = server.url
+  t.teardown(async () => {
+    await server.close()
+    await closeWitnessServer(app, 100)
+    await reader.close()
+    await alerts.close()
+    hook.closeAllConnections()
+    hook.close()
+    state.close()
+  })
+  const served = server.opened.logs.get('test')!
+  const cosigned = () => Number(state.cosigned(ORIGIN)?.size ?? 0)
+  return {
+    ...{
+      data,
+      folder,
+      vkey,
+      trust,
+      document,
+      state,
+      way,
+      said,
+      clock,
+      hooks,
+      auditor,
+      server,
+      served,
+      witnessUrl,
+      alerts,
+    },
+    audited: () => state.audited(ORIGIN)?.size ?? 0,
+    cosigned,
+    async submit(subject: string, actor = signer) {
+      const answer = await post(server.url, '/test/v1/events', event(actor, subject))
+      if (answer.status !== 201) throw new Error(answer.body.toString())
+      return json(answer).index as number
+    },
+    /** Past the log's own rules, as its operator could. */
+    async force(entry: Entry, addendum?: Uint8Array) {
+      const placed = { entry: encodeEntry(entry), ...(addendum && { addendum }) }
+      return (await served.log.append({ size: 1_000, place: () => placed })).index
+    },
+    /** Waits until all that was committed is cosigned, and audits. */
+    async step() {
+      const { size } = served.log.head.tree
+      for (let i = 0; i < 400 && cosigned() < size; i++) await new Promise((resolve) => setTimeout(resolve, 20))
+      await auditor.step()
+    },
+  }
+}
+
+function readGenesis(data: string): string {
+  const db = new Database(join(data, 'logs/test/log.db'), { readonly: true })
+  const { bundle } = db.prepare('SELECT bundle FROM entries WHERE first = 0').get() as { bundle: Buffer }
+  db.close()
+  const { createHash } = process.getBuiltinModule('node:crypto')
+  return createHash('sha256')
+    .update(Buffer.concat([Buffer.of(0), bundle.subarray(2)]))
+    .digest('hex')
+}
+
+/** What the log would make of an event, with changes. */
+function forged(subject: string, actor: Actor, change: object = {}): { entry: Entry; addendum: Uint8Array } {
+  const envelope = canonical(IN_TOTO, statement(subject), [actor])
+  const addendum = joinAddendum(new Uint8Array(16), formatEnvelope(envelope))
+  const keys = [fromHex(actor.key.id)!]
+  const { payloadType, payload } = envelope
+  const described = describe({ keys, payloadType, payload }, { produces: [], private: [] })
+  const entry = { kind: EVENT, time: Date.now(), ...described, addendum: addendumHash(addendum), policy: 0, ...change }
+  return { entry: entry as Entry, addendum }
+}
+
+t.test('an honest log is audited to what was cosigned, step by step, and nothing is said', async (t) => {
+  const one = await setUp(t)
+  for (let i = 0; i < 5; i++) await one.submit(`model/${i}`)
+  await one.step()
+  t.equal(one.audited(), 6)
+  const { index, sha256 } = json(await ask(one.server.url, '/test/v1/policy'))
+  const next = { ...one.document, sequence: 1, previous: { index, sha256 }, produces: ['urn:x:*'] }
+  t.equal((await post(one.server.url, '/test/v1/policy', signedPolicy(next, admins))).status, 201)
+  await one.submit('model/after', narrow)
+  await one.step()
+  const { leafHash } = json(await ask(one.server.url, '/test/v1/events/2'))
+  const request_ = redactionRequest(ORIGIN, [{ index: 2, leafHash }], admins)
+  t.equal((await post(one.server.url, '/test/v1/redactions', request_)).status, 201)
+  for (let i = 0; i < 300; i++) await one.submit(`model/more/${i}`)
+  await one.step()
+  t.equal(one.audited(), one.cosigned())
+  t.equal(one.audited(), 309)
+  t.same(one.said, [])
+  t.equal(one.auditor.hold, undefined)
+  const { createHash } = process.getBuiltinModule('node:crypto')
+  const hash = createHash('sha256').update(ORIGIN).digest('hex')
+  t.same(await (await fetch(`${one.witnessUrl}/${hash}/audited`)).json(), {
+    origin: ORIGIN,
+    cosigned: 309,
+    audited: 309,
+  })
+})
+
+t.test('a payload that was redacted before it was audited is forgiven, one that is gone is not', async (t) => {
+  const one = await setUp(t)
+  const index = await one.submit('model/secret')
+  const { leafHash } = json(await ask(one.server.url, `/test/v1/events/${index}`))
+  await post(one.server.url, '/test/v1/redactions', redactionRequest(ORIGIN, [{ index, leafHash }], admins))
+  await one.step()
+  t.same(one.said, [])
+  const gone = await one.submit('model/gone')
+  const db = new Database(join(one.data, 'logs/test/log.db'))
+  db.prepare('DELETE FROM addenda WHERE entry = ?').run(gone)
+  db.close()
+  await one.step()
+  t.match(one.said, [{ kind: 'missing', why: `payloads are missing and were not redacted: ${gone}` }])
+  t.equal(one.state.frozen(ORIGIN), undefined, 'an alarm, for a person to judge')
+  t.match(readFileSync(join(one.folder, 'alerts.ndjson'), 'utf8'), /"kind":"missing"/)
+  await one.alerts.close()
+  t.match(one.hooks.join(''), /"kind":"missing"/)
+})
+
+const SINS: Record<string, { rule: string; sin: (one: Awaited<ReturnType<typeof setUp>>) => Promise<number> }> = {
+  'hides an artifact': {
+    rule: 'description',
+    sin: (one) => {
+      const { entry, addendum } = forged('model/hidden', signer, { artifacts: [] })
+      return one.force(entry, addendum)
+    },
+  },
+  'admits a stranger': {
+    rule: 'not-allowed',
+    sin: (one) => {
+      const { entry, addendum } = forged('model/strange', new Actor())
+      return one.force(entry, addendum)
+    },
+  },
+  'admits a subject against the policy': {
+    rule: 'not-allowed',
+    sin: (one) => {
+      const { entry, addendum } = forged('other/1', narrow)
+      return one.force(entry, addendum)
+    },
+  },
+  'forges an entry in the name of a signer, and redacts it': {
+    rule: 'redaction',
+    sin: async (one) => {
+      const { entry } = forged('model/forged', signer)
+      const index = await one.force({ ...entry, addendum: addendumHash(toUtf8('nobody has this')) } as Entry)
+      const { leafHash } = json(await ask(one.server.url, `/test/v1/events/${index}`))
+      const payload = { origin: ORIGIN, entries: [{ index, leafHash }], reason: 'personal-data' }
+      const document = formatEnvelope(canonical(REDACTION_REQUEST, payload, [new Actor()]))
+      const redaction = {
+        kind: REDACTION,
+        time: Date.now(),
+        addendum: addendumHash(document),
+        policy: 0,
+        indexes: [index],
+      }
+      return one.force({ ...redaction, reason: 'personal-data' } as Entry, document)
+    },
+  },
+  'sets a time back': {
+    rule: 'time',
+    sin: (one) => {
+      const { entry, addendum } = forged('model/back', signer, { time: Date.now() - HOUR })
+      return one.force(entry, addendum)
+    },
+  },
+}
+
+for (const [name, { rule, sin }] of Object.entries(SINS)) {
+  t.test(`an operator who ${name} is named, with evidence, and cosigning stops`, async (t) => {
+    const one = await setUp(t)
+    await one.submit('model/1')
+    await one.step()
+    const index = await sin(one)
+    await one.step()
+    t.match(one.said.at(-1), { kind: 'invalid-entry', why: new RegExp(`entry ${index} breaks the rule "${rule}"`) })
+    const { evidence } = one.state.frozen(ORIGIN)!
+    const proved = verifyFile({ file: toUtf8(evidence), trust: one.trust })
+    t.match(proved, { kind: 'fault', fault: { kind: 'invalid-entry', origin: ORIGIN } })
+    const before = one.cosigned()
+    await one.submit('model/later')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    t.equal(one.cosigned(), before, 'nothing more is cosigned')
+    t.equal(one.state.clear(ORIGIN, Date.now()), 1)
+    await one.step()
+    t.equal(one.cosigned(), before + 1, 'until a person has looked')
+    t.equal(one.state.frozen(ORIGIN), undefined, 'and the same fault is not held against it again')
+    t.equal(one.audited(), one.cosigned())
+  })
+}
+
+t.test('an entry that claims a time outside of the cosignatures around it raises an alarm', async (t) => {
+  const one = await setUp(t)
+  await one.submit('model/1')
+  await one.step()
+  const { entry, addendum } = forged('model/future', signer, { time: Date.now() + HOUR })
+  const index = await one.force(entry, addendum)
+  await one.step()
+  t.match(one.said, [{ kind: 'back-dated', why: new RegExp(`^entry ${index} `) }])
+})
+
+t.test('an old answer freezes nothing, and is said once', async (t) => {
+  const one = await setUp(t)
+  await one.submit('model/1')
+  await one.step()
+  const old = (await ask(one.server.url, '/test/checkpoint')).body.toString()
+  await one.submit('model/2')
+  await one.step()
+  one.way.spoil = (path, response) => path === '/test/checkpoint' && !!response.end(old)
+  await one.step()
+  await one.step()
+  t.match(one.said, [{ kind: 'stale', why: 'the log shows size 2, and had 3 cosigned' }])
+  t.equal(one.said.length, 1)
+  t.equal(one.state.frozen(ORIGIN), undefined)
+})
+
+t.test(
+  'what a log does not give, or gives wrong, is unverifiable: no cosignature is withheld before patience ends',
+  async (t) => {
+    const one = await setUp(t, { patience: 60_000 })
+    await one.submit('model/1')
+    await one.step()
+    const spoils: Record<string, Spoil> = {
+      'no entries': (path, response) => path.includes('/entries/') && !!response.writeHead(404).end(),
+      'other entries': (path, response) =>
+        path.includes('/entries/') && !!response.end(Buffer.from('0003616263'.repeat(9), 'hex')),
+      'a cut bundle': (path, response) => path.includes('/entries/') && !!response.end(Buffer.from('00ff61', 'hex')),
+      'a redirect': (path, response) =>
+        path.includes('/entries/') && !!response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end(),
+      'no policy document': (path, response) => path.includes('/addenda/') && !!response.writeHead(500).end(),
+      'bytes without end': (path, response) => {
+        if (!path.includes('/entries/')) return false
+        const more = () => {
+          while (response.write(Buffer.alloc(65_536)));
+          response.once('drain', more)
+        }
+        more()
+        return true
+      },
+      'no checkpoint': (path, response) => path === '/test/checkpoint' && !!response.end('nonsense'),
+    }
+    for (const [what, spoil] of Object.entries(spoils)) {
+      const { length } = one.said
+      await one.submit(`model/${what}`)
+      one.way.spoil = spoil
+      await one.step()
+      t.equal(one.said[length]?.kind, 'unverifiable', what)
+      if (what !== 'no checkpoint') t.ok(one.audited() < one.cosigned(), what)
+      t.equal(one.state.frozen(ORIGIN), undefined, what)
+      one.way.spoil = () => false
+      await one.step()
+      t.equal(one.audited(), one.cosigned(), `${what}: and it catches up`)
+    }
+    one.way.spoil = spoils['no entries']!
+    await one.submit('model/lag')
+    await one.step()
+    one.clock.ahead = 61_000
+    t.match(one.auditor.hold, /lags/)
+    const before = one.cosigned()
+    await one.submit('model/held')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    t.equal(one.cosigned(), before)
+    one.way.spoil = () => false
+    await one.auditor.step()
+    await one.step()
+    t.equal(one.cosigned(), before + 1)
+  },
+)
+
+t.test('a split view is found within one period, by comparing with another witness', async (t) => {
+  const other = await new TestCosigner('other.example').listen(t)
+  const prefix = other.line.trim().split(' ').at(-1)!
+  const one = await setUp(t, { elsewhere: prefix })
+  await one.submit('model/common')
+  await one.step()
+  t.same(one.said, [], 'the other one has seen nothing yet')
+  // The log run twice from a copied folder, and shown to another witness.
+  const twin = temporaryFolder(t)
+  cpSync(one.data, twin, { recursive: true })
+  const policy = parseWitnessPolicy(toUtf8(`log ${one.vkey}\n${other.line}quorum other.example\n`))
+  const second = await startServer(twin, { witnesses: policy, publishInterval: 10 })
+  t.teardown(() => second.close())
+  await post(second.url, '/test/v1/events', event(signer, 'model/there'))
+  for (let i = 0; i < 200 && other.size < 3n; i++) await new Promise((resolve) => setTimeout(resolve, 20))
+  for (const subject of ['model/here', 'model/here/2']) await one.submit(subject)
+  await one.step()
+  t.match(one.said.at(-1), { kind: 'fork' })
+  const proved = verifyFile({ file: toUtf8(one.state.frozen(ORIGIN)!.evidence), trust: one.trust })
+  t.match(proved, { kind: 'fault', fault: { kind: 'fork', what: /size 3 is no part of what it signed at size 4/ } })
+  one.state.clear(ORIGIN, Date.now())
+  await one.step()
+  t.equal(one.state.frozen(ORIGIN), undefined, 'a person has seen these two notes')
+})

@@ -1,0 +1,260 @@
+/**
+ * Audits one log: that its heads are one history, that its entries give its roots, and that every entry keeps the rules. Goes as far as was
+ * cosigned and never further. What the log does not serve is never held against it as a lie; what it signed is.
+ */
+import { Audit } from '../src/core/audit.ts'
+import { equal, fromUtf8, toHex, toUtf8 } from '../src/core/bytes.ts'
+import { CompactRange } from '../src/core/compact-range.ts'
+import { decodeEntry, type Entry, EVENT, REDACTION } from '../src/core/entry.ts'
+import { BrokenRule, type Item } from '../src/core/entry-rules.ts'
+import { TreelineError } from '../src/core/errors.ts'
+import { type Fault, formatFault, type ProvedItem, parseFault } from '../src/core/fault.ts'
+import { leafHash } from '../src/core/merkle.ts'
+import type { NoteVerifier } from '../src/core/note.ts'
+import type { VerifySignature } from '../src/core/signature.ts'
+import { formatVkey } from '../src/core/vkey.ts'
+import type { Alerts } from './alerts.ts'
+import { compareHeads, RebuiltTree, readHead, type SignedHead } from './heads.ts'
+import type { FollowedLog } from './log-list.ts'
+import type { LogReader } from './log-reader.ts'
+import { type Cosigned, originHash, type WitnessState } from './state.ts'
+
+export interface AuditorParts {
+  readonly log: FollowedLog
+  readonly reader: LogReader
+  readonly verifiers: readonly NoteVerifier[]
+  readonly state: WitnessState
+  readonly alerts: Alerts
+  /** Of events and documents. */
+  readonly verify: VerifySignature
+  /** ms since the Unix epoch. */
+  readonly now: () => number
+  /** How long an audit may lag behind what is cosigned before cosigning stops, ms. */
+  readonly patience: number
+}
+
+/** What an audit remembers beside the tree. */
+interface Memory {
+  /** Of the rules; null for a log whose entries have no meaning here. */
+  readonly rules: string | null
+  /** Events whose payload was not there when it was asked for, and that no redaction names. */
+  readonly missing: readonly number[]
+  /** When the audited head was cosigned, seconds. */
+  readonly seen: number
+}
+
+/** How far the time of an entry may lie outside of the cosignatures around it, ms. */
+const TOLERANCE = 60_000
+
+export class Auditor {
+  readonly #parts: AuditorParts
+  readonly #origin: string
+  #behindSince: number | undefined
+
+  constructor(parts: AuditorParts) {
+    this.#parts = parts
+    this.#origin = parts.log.origin
+  }
+
+  /** Why nothing more may be cosigned, or undefined. */
+  get hold(): string | undefined {
+    const { now, patience } = this.#parts
+    if (this.#behindSince === undefined || now() - this.#behindSince < patience) return undefined
+    return 'the audit of this log lags too far behind what was cosigned'
+  }
+
+  /** One period: everything there is to look at, as far as it can be seen. */
+  async step(): Promise<void> {
+    const { state, alerts, log } = this.#parts
+    const cosigned = state.cosigned(this.#origin)
+    if (cosigned === undefined) return
+    const head = this.#read(toUtf8(cosigned.note))
+    const failures: string[] = []
+    const part = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work()
+      } catch (error) {
+        if (!(error instanceof TreelineError) || error.code !== 'UNVERIFIABLE') throw error
+        failures.push(error.message)
+      }
+    }
+    await part(() => this.#compareWithLog(head))
+    await part(() => this.#audit(cosigned, head))
+    for (const url of log.witnesses) await part(() => this.#compareWith(url, head))
+    if (failures.length === 0) alerts.settle(this.#origin, 'unverifiable')
+    else alerts.raise({ origin: this.#origin, kind: 'unverifiable', why: failures.join('; ') })
+    const behind = (state.audited(this.#origin)?.size ?? 0) < Number(cosigned.size)
+    this.#behindSince = behind ? (this.#behindSince ?? this.#parts.now()) : undefined
+  }
+
+  #read = (note: Uint8Array): SignedHead => readHead(note, this.#origin, this.#parts.verifiers)
+
+  /** What the log shows to everybody, and what it had us cosign. */
+  async #compareWithLog(head: SignedHead): Promise<void> {
+    const { reader, alerts } = this.#parts
+    const shown = this.#read(await reader.checkpoint())
+    if (await this.#contradicts(shown, head)) return
+    // A cache may lag, or a disk be rolled back: no lie by itself.
+    if (shown.size < head.size)
+      alerts.raise({
+        origin: this.#origin,
+        kind: 'stale',
+        why: `the log shows size ${shown.size}, and had ${head.size} cosigned`,
+      })
+    else alerts.settle(this.#origin, 'stale')
+  }
+
+  async #compareWith(url: string, head: SignedHead): Promise<void> {
+    const note = await this.#parts.reader.elsewhere(url, originHash(this.#origin))
+    if (note !== undefined) await this.#contradicts(this.#read(note), head)
+  }
+
+  async #contradicts(a: SignedHead, b: SignedHead): Promise<boolean> {
+    const fork = await compareHeads(this.#parts.reader, a, b, this.#vkeys)
+    if (fork !== undefined) this.#accuse(fork, `the log signed two histories: sizes ${a.size} and ${b.size}`)
+    return fork !== undefined
+  }
+
+  get #vkeys(): string[] {
+    return this.#parts.log.keys.map(formatVkey)
+  }
+
+  /** Freezes the log, unless a person has looked at this very fault. */
+  #accuse(fault: Fault, why: string): void {
+    const { state, alerts, now } = this.#parts
+    const evidence = fromUtf8(formatFault(fault))!
+    if (state.incidents(this.#origin).some((one) => one.cleared !== null && one.evidence === evidence)) return
+    state.freeze(this.#origin, fault.kind, evidence, now())
+    alerts.raise({ origin: this.#origin, kind: fault.kind, why })
+  }
+
+  /** From the audited size to the cosigned one. What was found stays undone until all of it has given the cosigned root. */
+  async #audit(cosigned: Cosigned, head: SignedHead): Promise<void> {
+    const { state, log, verify, reader, alerts } = this.#parts
+    const stored = state.audited(this.#origin)
+    const from = stored?.size ?? 0
+    if (from >= head.size) return
+    const range = CompactRange.of(from, split(stored?.subtrees))
+    const memory = parse(stored?.memory)
+    const parts = { origin: this.#origin, verify }
+    const rules =
+      log.genesis === undefined ? undefined : memory?.rules ? Audit.resume(parts, memory.rules) : Audit.begin(parts)
+    const missing = new Set(memory?.missing ?? [])
+    for await (const bytes of reader.entries(from, head.size, head.size)) {
+      const index = range.size
+      range.append(leafHash(bytes))
+      if (rules === undefined) continue
+      if (index === 0 && toHex(leafHash(bytes)) !== log.genesis)
+        throw new TreelineError('UNVERIFIABLE', 'the log begins with another genesis than the one that was pinned')
+      const broken = await this.#judge(rules, { index, bytes }, head.size, missing)
+      if (broken !== undefined) {
+        if (await this.#acted(broken, { index, bytes }, head)) return
+        rules.pass()
+      }
+      this.#judgeTime(bytes, index, memory?.seen, cosigned.time)
+    }
+    if (!equal(range.root(), head.root))
+      throw new TreelineError(
+        'UNVERIFIABLE',
+        `the entries that the log serves do not give the root that it had cosigned at ${head.size}`,
+      )
+    if (missing.size === 0) alerts.settle(this.#origin, 'missing')
+    else {
+      const why = `payloads are missing and were not redacted: ${[...missing].slice(0, 20).join(', ')}`
+      alerts.raise({ origin: this.#origin, kind: 'missing', why })
+    }
+    const next: Memory = { rules: rules?.memory() ?? null, missing: [...missing], seen: cosigned.time }
+    const subtrees = new Uint8Array(Buffer.concat(range.hashes))
+    state.advanceAudit(this.#origin, from, { size: head.size, subtrees, memory: toUtf8(JSON.stringify(next)) })
+  }
+
+  /** What is broken, or undefined. A payload that is not there is noted, and forgiven when a redaction names it. */
+  async #judge(rules: Audit, item: Item, size: number, missing: Set<number>): Promise<BrokenRule | undefined> {
+    const entry = read(item.bytes)
+    const document = entry === undefined ? undefined : await this.#document(entry)
+    if (entry?.kind === EVENT && this.#parts.log.keeper && document === undefined) missing.add(item.index)
+    const found = new Map<number, Uint8Array>()
+    if (entry?.kind === REDACTION) {
+      for (const index of entry.indexes.filter((one) => one < item.index))
+        for await (const bytes of this.#parts.reader.entries(index, index + 1, size)) found.set(index, bytes)
+    }
+    try {
+      rules.judge({ ...item, ...(document && { document }) }, (index) => found.get(index))
+      if (entry?.kind === REDACTION) for (const index of entry.indexes) missing.delete(index)
+      return undefined
+    } catch (error) {
+      if (!(error instanceof BrokenRule)) throw error
+      return error
+    } finally {
+      if (document !== undefined) this.#documents.set(item.index, document)
+      if (this.#documents.size > 64) this.#documents.delete(this.#documents.keys().next().value!)
+    }
+  }
+
+  /** Of the entries that were read last: evidence may need the accused one's. */
+  readonly #documents = new Map<number, Uint8Array>()
+
+  async #document(entry: Entry): Promise<Uint8Array | undefined> {
+    const { reader, log } = this.#parts
+    if (entry.kind === EVENT && !log.keeper) return undefined
+    return reader.addendum(entry.addendum)
+  }
+
+  /** Evidence against an entry, once it is proved to be in the cosigned tree. False when a person has accepted it. */
+  async #acted(broken: BrokenRule, accused: Item, head: SignedHead): Promise<boolean> {
+    const { state, reader } = this.#parts
+    const accepted = state.incidents(this.#origin).some(({ cleared, evidence }) => {
+      if (cleared === null) return false
+      const fault = parseFault(toUtf8(evidence))
+      return fault.kind === 'invalid-entry' && fault.rule === broken.rule && fault.items[0].index === accused.index
+    })
+    if (accepted) return false
+    const tree = await RebuiltTree.of(reader, head)
+    const items: ProvedItem[] = []
+    for (const index of [accused.index, ...broken.needs]) {
+      for await (const bytes of reader.entries(index, index + 1, head.size)) {
+        const entry = read(bytes)
+        const document =
+          this.#documents.get(index) ??
+          (entry && entry.kind !== EVENT ? await reader.addendum(entry.addendum) : undefined)
+        items.push({ index, bytes, proof: tree.inclusion(index, head.size), ...(document && { document }) })
+      }
+    }
+    const [first, ...rest] = items as [ProvedItem, ...ProvedItem[]]
+    const fault = {
+      kind: 'invalid-entry',
+      keys: this.#vkeys,
+      note: head.note,
+      rule: broken.rule,
+      items: [first, ...rest],
+    } as const
+    this.#accuse(fault, `entry ${accused.index} breaks the rule "${broken.rule}": ${broken.message}`)
+    return true
+  }
+
+  /** Between the cosignature that it was not yet under, and the one that it is under. */
+  #judgeTime(bytes: Uint8Array, index: number, after: number | undefined, before: number): void {
+    const time = read(bytes)?.time
+    if (time === undefined) return
+    const early = after !== undefined && time < 1_000 * after - TOLERANCE
+    if (!early && time <= 1_000 * before + TOLERANCE) return
+    const why = `entry ${index} says ${new Date(time).toISOString()}, and was not there before ${new Date(1_000 * (after ?? 0)).toISOString()} or is later than ${new Date(1_000 * before).toISOString()}`
+    this.#parts.alerts.raise({ origin: this.#origin, kind: 'back-dated', why })
+  }
+}
+
+/** Undefined for what is no entry: that is a matter of the rules. */
+function read(bytes: Uint8Array): Entry | undefined {
+  try {
+    return decodeEntry(bytes)
+  } catch (error) {
+    if (error instanceof TreelineError) return undefined
+    throw error
+  }
+}
+
+const split = (bytes: Uint8Array = new Uint8Array(0)): Uint8Array[] =>
+  Array.from({ length: bytes.length / 32 }, (_, i) => new Uint8Array(bytes.subarray(32 * i, 32 * i + 32)))
+
+const parse = (bytes: Uint8Array | undefined): Memory | undefined =>
+  bytes === undefined || bytes.length === 0 ? undefined : (JSON.parse(fromUtf8(new Uint8Array(bytes))!) as Memory)
