@@ -50,6 +50,8 @@ export class Auditor {
   readonly #parts: AuditorParts
   readonly #origin: string
   #behindSince: number | undefined
+  /** What was cosigned in the period before. */
+  #seen = 0
 
   constructor(parts: AuditorParts) {
     this.#parts = parts
@@ -84,6 +86,7 @@ export class Auditor {
     if (failures.length === 0) alerts.settle(this.#origin, 'unverifiable')
     else alerts.raise({ origin: this.#origin, kind: 'unverifiable', why: failures.join('; ') })
     const behind = (state.audited(this.#origin)?.size ?? 0) < Number(cosigned.size)
+    this.#seen = head.size
     this.#behindSince = behind ? (this.#behindSince ?? this.#parts.now()) : undefined
   }
 
@@ -94,8 +97,8 @@ export class Auditor {
     const { reader, alerts } = this.#parts
     const shown = this.#read(await reader.checkpoint())
     if (await this.#contradicts(shown, head)) return
-    // A cache may lag, or a disk be rolled back: no lie by itself.
-    if (shown.size < head.size)
+    // A log publishes a moment after it was cosigned; a cache may lag, and a disk be rolled back: no lie by itself.
+    if (shown.size < this.#seen)
       alerts.raise({
         origin: this.#origin,
         kind: 'stale',

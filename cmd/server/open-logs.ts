@@ -28,6 +28,8 @@ export interface OpenOptions {
   readonly witnesses?: (vkey: string) => WitnessPolicy | undefined
   /** Told of what broke, and in which log. */
   readonly onFailure: (error: unknown, log: string) => void
+  /** Told when a witness of a log begins to fail. */
+  readonly onLate?: (log: string, witness: string, why: string) => void
   /** Told of each commit, for whoever measures. */
   readonly onCommit?: (log: string, entries: number, seconds: number) => void
   /** Put before each store: tests break the product on purpose with it. */
@@ -67,6 +69,7 @@ export async function openLogs({
         options,
         ...(witnesses && { witnesses }),
         onFailure: (error) => told.onFailure(error, name),
+        onLate: (witness, why) => told.onLate?.(name, witness, why),
         onCommit: (entries, seconds) => told.onCommit?.(name, entries, seconds),
       })
       logs.set(name, { log })

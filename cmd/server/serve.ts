@@ -92,6 +92,8 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       metrics.failed(log)
       logger.error({ log, err }, 'the log failed: /readyz says what it still does')
     },
+    onLate: (log, witness, why) =>
+      logger.warn({ log, witness, why }, 'a witness does not cosign: /readyz says since when'),
     onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),
     wrap,
   }).catch((error) => {

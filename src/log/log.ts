@@ -32,6 +32,8 @@ export interface LogParts {
   readonly witnesses?: WitnessPolicy
   /** Told of what broke, once for each failure. */
   readonly onFailure: (error: unknown) => void
+  /** Told when a witness begins to fail, and what it said. Nothing of the log is broken by that. */
+  readonly onLate: (witness: string, why: string) => void
   /** Told of each commit, for whoever measures. */
   readonly onCommit: (entries: number, seconds: number) => void
 }
@@ -89,7 +91,7 @@ export class Log {
         logKey: signer.key,
         prover,
         timeout: options.witnessTimeout,
-        onLate: (witness, why) => onFailure(new Error(`the witness ${witness} does not cosign: ${why}`)),
+        onLate: parts.onLate,
         onShown: async ({ witness, ...shown }) => {
           const head = log?.head.tree ?? tree
           const why = await rolledBack(`the checkpoint that the witness ${witness} shows`, shown, head, prover)
