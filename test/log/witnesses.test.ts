@@ -83,7 +83,7 @@ t.test('nothing is public before the first quorum, and everything is after it', 
   t.match(metrics, /treeline_log_witness_late_seconds\{log="test",witness="w2.example"\} 0/)
 })
 
-t.test('TW-3 TW-20 a witness is sent a proof from where it is, and the lines of the log alone', async (t) => {
+t.test('TW-3 a witness is sent a proof from where it is, and the lines of the log alone', async (t) => {
   const { witnesses, start } = await setUp(t)
   let server = await start()
   const [first] = witnesses
@@ -101,44 +101,55 @@ t.test('TW-3 TW-20 a witness is sent a proof from where it is, and the lines of 
   t.same(first.asked.slice(5), [0n, 5n], 'after a restart the 409 says where it is')
 })
 
-t.test('a witness that lies about its cosignature or its size holds nothing up for ever, and is named', async (t) => {
-  const { witnesses, start } = await setUp(t, 'any w1.example w2.example')
-  const [good, bad] = witnesses
-  const server = await start()
-  const lies: [string, TestCosigner['misbehave'], RegExp][] = [
-    [
-      'a cosignature of another text',
-      (response) => !!response.end(lineOf(bad, `other\n1\n${Buffer.alloc(32).toString('base64')}\n`)),
-      /does not verify|not a/,
-    ],
-    ['a line of another key', (response) => !!response.end('— w2.example AAAAAAAAAAAA\n'), /no cosignature of the key/],
-    ['no line', (response) => !!response.end(''), /no cosignature of the key/],
-    ['a size without end', (response) => !!response.writeHead(409).end('1\n'), /another size 3 times/],
-    ['a size that is none', (response) => !!response.writeHead(409).end('x\n'), /answered 409/],
-    ['a redirect', (response) => !!response.writeHead(302, { location: 'http://127.0.0.1:9/' }).end(), /answered 302/],
-    ['ten megabytes', (response) => !!response.end('x'.repeat(10_000_000)), /./],
-    ['an answer that is cut off', (response) => !response.destroy().writable, /./],
-    ['silence', () => true, /./],
-  ]
-  for (const [what, misbehave, why] of lies) {
-    const { size } = logOf(server).head.tree
-    bad.misbehave = misbehave
-    await submit(server, `${what}/1`)
-    await eventually(`${what}: published all the same`, () => logOf(server).published?.size === size + 1)
-    await eventually(`${what}: named`, () => why.test(logOf(server).witnesses[1]!.why ?? ''))
-    t.match(
-      logOf(server).witnesses,
+t.test(
+  'TW-20 a witness that lies about its cosignature or its size holds nothing up for ever, and is named',
+  async (t) => {
+    const { witnesses, start } = await setUp(t, 'any w1.example w2.example')
+    const [good, bad] = witnesses
+    const server = await start()
+    const lies: [string, TestCosigner['misbehave'], RegExp][] = [
       [
-        { name: good.name, late: 0 },
-        { name: bad.name, why },
+        'a cosignature of another text',
+        (response) => !!response.end(lineOf(bad, `other\n1\n${Buffer.alloc(32).toString('base64')}\n`)),
+        /does not verify|not a/,
       ],
-      what,
-    )
-    bad.misbehave = () => false
-    await submit(server, `${what}/2`)
-    await eventually(`${what}: forgiven`, () => logOf(server).witnesses[1]!.why === undefined)
-  }
-})
+      [
+        'a line of another key',
+        (response) => !!response.end('— w2.example AAAAAAAAAAAA\n'),
+        /no cosignature of the key/,
+      ],
+      ['no line', (response) => !!response.end(''), /no cosignature of the key/],
+      ['a size without end', (response) => !!response.writeHead(409).end('1\n'), /another size 3 times/],
+      ['a size that is none', (response) => !!response.writeHead(409).end('x\n'), /answered 409/],
+      [
+        'a redirect',
+        (response) => !!response.writeHead(302, { location: 'http://127.0.0.1:9/' }).end(),
+        /answered 302/,
+      ],
+      ['ten megabytes', (response) => !!response.end('x'.repeat(10_000_000)), /./],
+      ['an answer that is cut off', (response) => !response.destroy().writable, /./],
+      ['silence', () => true, /./],
+    ]
+    for (const [what, misbehave, why] of lies) {
+      const { size } = logOf(server).head.tree
+      bad.misbehave = misbehave
+      await submit(server, `${what}/1`)
+      await eventually(`${what}: published all the same`, () => logOf(server).published?.size === size + 1)
+      await eventually(`${what}: named`, () => why.test(logOf(server).witnesses[1]!.why ?? ''))
+      t.match(
+        logOf(server).witnesses,
+        [
+          { name: good.name, late: 0 },
+          { name: bad.name, why },
+        ],
+        what,
+      )
+      bad.misbehave = () => false
+      await submit(server, `${what}/2`)
+      await eventually(`${what}: forgiven`, () => logOf(server).witnesses[1]!.why === undefined)
+    }
+  },
+)
 
 const lineOf = (witness: TestCosigner, text: string): string => {
   const note = witness.cosign(`${text}\n— x AAAAAAAAAAAA\n`)
