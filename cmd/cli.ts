@@ -205,6 +205,7 @@ const UNREACHABLE = new Set<Code>([
   'CLOCK',
   'RATE_LIMITED',
   'FROZEN',
+  'NOT_YET_AUDITED',
   'NOT_YET_PUBLISHED',
 ])
 

@@ -112,6 +112,7 @@ export interface Problem {
     | 'STORAGE_FAILED'
     | 'CLOCK'
     | 'FROZEN'
+    | 'NOT_YET_AUDITED'
     | 'RATE_LIMITED'
   /**
    * What to do.

@@ -1,6 +1,7 @@
 /**
  * Runs tap over the test files (all, or those named), prints failures as they come, and ends with one line
- * `N passed, N failed`. Fails on any skip, any todo, on zero tests, and when docs/conformance.md names a test that did not run.
+ * `N passed, N failed`. Fails on any skip, any todo, on zero tests, and when docs/conformance.md or docs/threat-model.md names a test that did
+ * not run.
  */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -46,6 +47,25 @@ if (positionals.length === 0) {
       failed++
       console.log(`not ok - docs/conformance.md: ${id} names the test "${name}", which did not run`)
     }
+  }
+}
+// A threat is held by what the test shows that its row names; a lane counts when .ci/run runs it.
+if (positionals.length === 0) {
+  const lanes = /^LANES="(.*)"$/m.exec(readFileSync('.ci/run', 'utf8'))?.[1]?.split(' ') ?? []
+  const rows = readFileSync('docs/threat-model.md', 'utf8')
+    .split('\n')
+    .filter((line) => /^\| (?!threat|---)/.test(line))
+  for (const row of rows) {
+    const tests = [...row.matchAll(/`(test\/[\w/.-]+)`/g)].map(([, file = '']) => file)
+    const unproved = tests.filter((file) => {
+      const lane = /^test\/lanes\/(\w+)\.ts$/.exec(file)?.[1]
+      return lane === undefined ? !ran.has(file) : !lanes.includes(lane)
+    })
+    if (tests.length > 0 && unproved.length === 0) continue
+    failed++
+    console.log(
+      `not ok - docs/threat-model.md: ${tests.length === 0 ? 'no test' : unproved.join(', ')} for ${row.slice(0, 80)}`,
+    )
   }
 }
 if (unrun > 0) console.log(`${unrun} tests were skipped or left to do: that is a failure`)

@@ -3,6 +3,7 @@ import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import type { ServedLog } from '../../src/http/served-log.ts'
 import type { Clocks } from '../../src/log/clock.ts'
 import { EventLog } from '../../src/log/events.ts'
+import type { Keeper } from '../../src/log/keeper.ts'
 import { Log, type LogOptions } from '../../src/log/log.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import { logFiles, logNames } from '../../src/store/folder.ts'
@@ -26,6 +27,8 @@ export interface OpenOptions {
   readonly log: LogOptions
   /** The witness policy of the log with this verifier key, if it has one. */
   readonly witnesses?: (vkey: string) => WitnessPolicy | undefined
+  /** Nothing is erased before this witness has audited it. */
+  readonly keeper?: Keeper
   /** Told of what broke, and in which log. */
   readonly onFailure: (error: unknown, log: string) => void
   /** Told when a witness of a log begins to fail. */
@@ -42,6 +45,7 @@ export async function openLogs({
   clocks,
   log: options,
   witnesses: witnessesOf,
+  keeper,
   wrap,
   ...told
 }: OpenOptions): Promise<OpenLogs> {
@@ -52,6 +56,7 @@ export async function openLogs({
   const logs = new Map<string, ServedLog>()
   const close = async (): Promise<void> => {
     for (const { log } of logs.values()) await log.close()
+    await keeper?.close()
     lock.release()
   }
   try {
@@ -79,7 +84,13 @@ export async function openLogs({
       const secret = plain(readSecretFile(blinding))
       logs.set(name, {
         log,
-        events: await EventLog.open({ log, blinding: secret, verify: nativeVerify, otherPolicies }),
+        events: await EventLog.open({
+          log,
+          blinding: secret,
+          verify: nativeVerify,
+          otherPolicies,
+          ...(keeper && { audited: () => keeper.audited(log.origin) }),
+        }),
       })
     }
   } catch (error) {

@@ -9,6 +9,7 @@ import { describeError } from '../../src/http/logging.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { buildServer, closeServer } from '../../src/http/server.ts'
 import { systemClocks } from '../../src/log/clock.ts'
+import { Keeper } from '../../src/log/keeper.ts'
 import type { LogOptions } from '../../src/log/log.ts'
 import type { Store } from '../../src/store/store.ts'
 import { readTokens, tokensFile } from '../../src/store/tokens.ts'
@@ -59,6 +60,11 @@ export const serveCommand: Command = {
       help: 'C2SP policy of log keys, witnesses with their URLs, and the quorum that a checkpoint is published with',
       multiple: true,
     },
+    {
+      name: 'keeper',
+      value: 'URL',
+      help: 'a witness that reads payloads: nothing is redacted before it has audited it',
+    },
     { name: 'witness-timeout', value: 'MS', help: 'for one question to one witness', default: '5000' },
     { name: 'wait-limit', value: 'MS', help: 'how long ?wait=witnessed may hold an answer back', default: '10000' },
     { name: 'publish-interval', value: 'MS', help: 'least time between two published checkpoints', default: '1000' },
@@ -88,6 +94,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
     clocks: systemClocks,
     log: settings.log,
     witnesses: settings.witnesses,
+    ...(settings.keeper && { keeper: new Keeper(settings.keeper, settings.log.witnessTimeout) }),
     onFailure: (err, log) => {
       metrics.failed(log)
       logger.error({ log, err }, 'the log failed: /readyz says what it still does')
@@ -184,6 +191,8 @@ interface Settings {
   readonly patience: number
   readonly log: LogOptions
   readonly witnesses: (vkey: string) => WitnessPolicy | undefined
+  /** Monitoring prefix. */
+  readonly keeper: string | undefined
   /** ms. */
   readonly waitLimit: number
 }
@@ -230,6 +239,7 @@ function read(options: Options): Settings {
       batchBytes: 16 * MIB,
     },
     witnesses: readWitnessPolicies(options.all('witness-policy')),
+    keeper: keeperOf(options),
     waitLimit: options.integer('wait-limit', 0, 600_000),
   }
   if (loopback) return Object.freeze(settings)
@@ -238,6 +248,13 @@ function read(options: Options): Settings {
   if (!settings.public && !readTokens(tokensFile(data))?.length)
     throw usage(`${host} is reached from other machines: make a token (treeline-server token add), or give --public`)
   return Object.freeze(settings)
+}
+
+function keeperOf(options: Options): string | undefined {
+  const url = options.get('keeper')
+  if (url !== undefined && !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+    throw usage(`--keeper takes a URL, not "${url}"`)
+  return url
 }
 
 function tlsFiles(options: Options): TlsFiles | undefined {

@@ -155,6 +155,7 @@ export const PASSING: ReadonlySet<string> = new Set<Code>([
   'CLOCK',
   'RATE_LIMITED',
   'FROZEN',
+  'NOT_YET_AUDITED',
 ])
 
 /** The document of a problem, if it is one. A 5xx is a log that is out of order, whatever else it says of itself. */

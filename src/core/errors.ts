@@ -36,6 +36,7 @@ export type Code =
   | 'CLOCK'
   | 'RATE_LIMITED'
   | 'FROZEN'
+  | 'NOT_YET_AUDITED'
   // What a witness has stored is not what it was asked to go on from.
   | 'SIZE_CONFLICT'
   // What a verifier finds.

@@ -229,7 +229,7 @@ export const operations = {
       201: { description: 'logged', content: json('RedactionAnswer') },
       200: { description: 'known from before', content: json('RedactionAnswer') },
     },
-    refusals: [...OF_AN_ENVELOPE, 'UNKNOWN_INDEX', 'MORE_INDEXES', 'REDACTED'],
+    refusals: [...OF_AN_ENVELOPE, 'UNKNOWN_INDEX', 'MORE_INDEXES', 'REDACTED', 'NOT_YET_AUDITED'],
   }),
   proveInclusion: describe({
     id: 'proveInclusion',

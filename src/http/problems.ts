@@ -37,6 +37,7 @@ const STATUS: Readonly<Record<Problem['code'], number>> = {
   STORAGE_FAILED: 503,
   CLOCK: 503,
   FROZEN: 503,
+  NOT_YET_AUDITED: 503,
   RATE_LIMITED: 429,
 }
 
@@ -46,6 +47,7 @@ const RETRY_AFTER: Partial<Record<Code, number>> = {
   STORAGE_FAILED: 10,
   CLOCK: 10,
   FROZEN: 60,
+  NOT_YET_AUDITED: 10,
   NOT_YET_PUBLISHED: 1,
 }
 

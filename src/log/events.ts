@@ -32,6 +32,8 @@ export interface EventsParts {
   readonly verify: VerifySignature
   /** Policies of the other logs of the server: a signer is in one log only, unless both say that the key is shared. */
   readonly otherPolicies: () => readonly WritePolicy[]
+  /** How far a keeper has audited the log: what it has not read is not erased. Absent where no keeper is waited for. */
+  readonly audited?: () => Promise<number>
 }
 
 export interface Redacted extends Admitted {
@@ -174,6 +176,7 @@ export class EventLog {
     const admitted = await this.#once(digest, async () => {
       await this.#requireAllIndexes(named)
       await this.#requireSomethingLeft(indexes)
+      await this.#requireAudited(indexes)
       return this.log.append({
         size: document.length,
         place: (_index, time) => {
@@ -189,6 +192,20 @@ export class EventLog {
       })
     })
     return { ...admitted, indexes, erased: await this.#erase() }
+  }
+
+  /** Otherwise an entry could be forged and erased before anyone could see that nobody signed it. */
+  async #requireAudited(indexes: readonly number[]): Promise<void> {
+    const { audited } = this.#parts
+    if (audited === undefined) return
+    const size = await audited()
+    const early = indexes.find((index) => index >= size)
+    if (early === undefined) return
+    throw new TreelineError(
+      'NOT_YET_AUDITED',
+      `entry ${early} is erased when the keeper has audited it, and it is at ${size}: send the same request again`,
+      { index: early },
+    )
   }
 
   async #requireSomethingLeft(indexes: readonly number[]): Promise<void> {

@@ -48,6 +48,15 @@ export class WitnessClient {
     return text
   }
 
+  /** How far a witness has audited an origin. Throws for one that does not say. */
+  async audited(url: string, origin: string): Promise<number> {
+    const hash = createHash('sha256').update(origin).digest('hex')
+    const { status, text } = await this.#ask({ method: 'GET' }, `${prefix(url)}/${hash}/audited`)
+    const size = status === 200 ? (JSON.parse(text) as { audited?: unknown }).audited : undefined
+    if (!Number.isSafeInteger(size)) throw new Error(`it answered ${status}`)
+    return size as number
+  }
+
   async #ask(
     options: { readonly method: Dispatcher.HttpMethod; readonly body?: Uint8Array },
     url: string,

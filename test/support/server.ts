@@ -12,6 +12,7 @@ import { buildServer, closeServer, type ServerOptions } from '../../src/http/ser
 import { type Clocks, systemClocks } from '../../src/log/clock.ts'
 import { genesisOf } from '../../src/log/genesis.ts'
 import { createLog, prepareLog } from '../../src/log/init.ts'
+import type { Keeper } from '../../src/log/keeper.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import type { QueueLimits } from '../../src/log/sequencer.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -60,6 +61,7 @@ interface TestServerOptions {
   readonly publishInterval?: number
   readonly acceptClock?: boolean
   readonly witnesses?: WitnessPolicy
+  readonly keeper?: Keeper
   readonly http?: Partial<ServerOptions>
 }
 
@@ -79,6 +81,7 @@ export async function startServer(data: string, options: TestServerOptions = {})
       batchBytes: 2 ** 22,
       ...options.limits,
     },
+    ...(options.keeper && { keeper: options.keeper }),
     ...(options.witnesses && { witnesses: () => options.witnesses }),
     onFailure: (error) => failures.push(error),
     onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),

@@ -14,6 +14,7 @@ import { type Entry, EVENT, encodeEntry, REDACTION } from '../../src/core/entry.
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { REDACTION_REQUEST } from '../../src/core/redaction.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
+import { Keeper } from '../../src/log/keeper.ts'
 import { Alerts } from '../../witness/alerts.ts'
 import { Auditor } from '../../witness/auditor.ts'
 import { initWitness, openState, vkeysOf } from '../../witness/folder.ts'
@@ -398,4 +399,29 @@ t.test('a split view is found within one period, by comparing with another witne
   one.state.clear(ORIGIN, Date.now())
   await one.step()
   t.equal(one.state.frozen(ORIGIN), undefined, 'a person has seen these two notes')
+})
+
+t.test('where a keeper is named, nothing is erased that it has not audited', async (t) => {
+  const one = await setUp(t)
+  const index = await one.submit('model/secret')
+  // The same data, served with the keeper: what setUp started has to let go of it first.
+  await one.server.close()
+  const keeper = new Keeper(one.witnessUrl, 500)
+  const server = await startServer(one.data, { keeper })
+  t.teardown(() => server.close())
+  one.way.target = server.url
+  const { leafHash } = json(await ask(server.url, `/test/v1/events/${index}`))
+  const request_ = redactionRequest(ORIGIN, [{ index, leafHash }], admins)
+  const early = await post(server.url, '/test/v1/redactions', request_)
+  t.equal(early.status, 503)
+  t.match(json(early), { code: 'NOT_YET_AUDITED', index, detail: /it is at 0/ })
+  t.ok(early.headers['retry-after'])
+  t.equal(server.opened.logs.get('test')!.log.head.tree.size, index + 1, 'nothing was logged')
+  await one.auditor.step()
+  t.equal(one.audited(), index + 1)
+  t.equal((await post(server.url, '/test/v1/redactions', request_)).status, 201)
+
+  const nobody = new Keeper('http://127.0.0.1:9/', 500)
+  t.teardown(() => nobody.close())
+  await t.rejects(nobody.audited(ORIGIN), { code: 'NOT_YET_AUDITED' })
 })
