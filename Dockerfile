@@ -1,4 +1,4 @@
-# The log server, and the client beside it. Listens on every address of the container, so it wants tokens (or --public)
+# The log server, the witness, and the client beside them. Listens on every address of the container, so it wants tokens (or --public)
 # and TLS (or --insecure, behind a proxy that speaks it): docs/operations.md has the command lines.
 FROM node:24-bookworm-slim
 
@@ -16,6 +16,7 @@ COPY LICENSE tsconfig.json ./
 COPY cmd cmd
 COPY schemas schemas
 COPY src src
+COPY witness witness
 
 # The image's own user without rights. Nothing below /app is written to: --read-only is fine.
 RUN mkdir -m 0700 /data && chown node:node /data
