@@ -20,6 +20,8 @@ export type Work =
       readonly bytes: number
       readonly seed: string
     }
+  /** POSTs of these bodies, each once and in their order. */
+  | { readonly kind: 'post'; readonly path: string; readonly bodies: readonly string[] }
   /** GETs of these paths, in turn. */
   | { readonly kind: 'get'; readonly paths: readonly string[]; readonly count: number }
 

@@ -5,7 +5,7 @@
  *   npm run bench                    all of it, with 1,000,000 entries: some ten minutes
  *   npm run bench -- --entries 20000 a smaller log
  */
-import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,8 @@ import { parseArgs } from 'node:util'
 import Database from 'better-sqlite3'
 import { Actor } from '../support/actors.ts'
 import { makeEventLog } from '../support/server.ts'
-import type { Job, Result, Work } from './job.ts'
+import { load, spread } from './client.ts'
+import type { Result, Work } from './job.ts'
 
 const { values } = parseArgs({
   options: { entries: { type: 'string', default: '1000000' }, seconds: { type: 'string', default: '5' } },
@@ -70,31 +71,6 @@ async function stop(server: Server): Promise<void> {
   const ended = new Promise((resolve) => server.process.once('exit', resolve))
   server.process.kill('SIGTERM')
   await ended
-}
-
-async function load(server: Server, connections: number, seconds: number, what: Work): Promise<Result> {
-  const child = fork(new URL('./load.ts', import.meta.url))
-  try {
-    const job: Job = { host: server.host, port: server.port, connections, seconds, what }
-    child.send(job)
-    await message(child)
-    child.send('go')
-    return (await message(child)) as Result
-  } finally {
-    child.kill()
-  }
-}
-
-const message = (child: ChildProcess): Promise<unknown> =>
-  new Promise((resolve, reject) => {
-    child.once('message', resolve)
-    child.once('exit', (code) => reject(new Error(`the client ended with ${code}`)))
-  })
-
-const spread = (numbers: readonly number[], digits = 0): string => {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  const text = (n: number) => n.toFixed(digits)
-  return `${text(sorted[0]!)} / ${text(sorted[Math.floor(sorted.length / 2)]!)} / ${text(sorted.at(-1)!)}`
 }
 
 function row(name: string, rate: string, p99: string, note = ''): void {

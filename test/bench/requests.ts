@@ -11,6 +11,11 @@ export function requestsOf({ host, port, what }: Job): Buffer[] {
       Buffer.from(`GET ${what.paths[i % what.paths.length]} HTTP/1.1\r\n${base}accept-encoding: gzip\r\n\r\n`),
     )
   }
+  if (what.kind === 'post') {
+    return what.bodies.map((body) =>
+      Buffer.from(`POST ${what.path} HTTP/1.1\r\n${base}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`),
+    )
+  }
   const signers = what.keys.map(signerOf)
   const requests: Buffer[] = []
   for (let at = 0; at < what.count; at += what.lines) {
