@@ -64,12 +64,15 @@ t.test('a submitted event has a receipt, and its evidence and proof verify offli
   const { receipt, created, file } = logged(await one.submit(envelope))
   t.ok(created)
   t.notOk(logged(await one.submit(envelope)).created, 'the same event again is known')
-  t.ok(logged(await one.submit(signed('p256', TYPE, narrow))).created)
+  const last = logged(await one.submit(signed('p256', TYPE, narrow)))
+  t.ok(last.created)
 
   const text = new Uint8Array(readFileSync(file))
   t.match(verifyFile({ file: text, trust, envelope }), { kind: 'receipt', index: BigInt(receipt.index) })
   const evidence = await one.evidence(receipt.index)
   const proof = await one.proof(receipt.index)
+  // Both receipts are covered once the later one is.
+  await one.evidence(last.receipt.index)
   const settled = await one.settle()
   t.same([settled.waiting, settled.foreign], [0, 0])
   t.notOk(existsSync(file), 'a receipt that is proved is kept no longer')

@@ -299,7 +299,15 @@ t.test('a list of logs is read strictly', (t) => {
   const own = verifierKey('w', 4, Buffer.from(stranger.public_key_hex, 'hex'))
   const parse = (document: unknown, text = JSON.stringify(document)) => parseLogList(toUtf8(text), [own])
   const [one] = parse({
-    logs: [{ vkeys: [log.vkey, next.vkey, pq.vkey], url: 'https://log.example/models/', keeper: true }],
+    logs: [
+      {
+        vkeys: [log.vkey, next.vkey, pq.vkey],
+        url: 'https://log.example/models/',
+        genesis: '0a'.repeat(32),
+        keeper: true,
+        witnesses: ['https://w.example'],
+      },
+    ],
   })
   t.match(one, { origin: log.name, url: 'https://log.example/models', tokenFile: undefined, keeper: true })
   t.equal(one?.keys.length, 3)
@@ -321,7 +329,11 @@ t.test('a list of logs is read strictly', (t) => {
     ['url of a file', { logs: [{ vkeys: [log.vkey], url: 'file:///etc' }] }],
     ['url with a query', { logs: [{ vkeys: [log.vkey], url: 'https://a/?b' }] }],
     ['token without url', { logs: [{ vkeys: [log.vkey], tokenFile: '/t' }] }],
-    ['keeper without url', { logs: [{ vkeys: [log.vkey], keeper: true }] }],
+    ['keeper without url', { logs: [{ vkeys: [log.vkey], keeper: true, genesis: '0a'.repeat(32) }] }],
+    ['keeper without genesis', { logs: [{ vkeys: [log.vkey], url: 'https://a', keeper: true }] }],
+    ['genesis is no hash', { logs: [{ vkeys: [log.vkey], url: 'https://a', genesis: '0A'.repeat(32) }] }],
+    ['witnesses without url', { logs: [{ vkeys: [log.vkey], witnesses: ['https://w'] }] }],
+    ['a witness is no URL', { logs: [{ vkeys: [log.vkey], url: 'https://a', witnesses: ['w'] }] }],
     ['keeper is no flag', { logs: [{ vkeys: [log.vkey], url: 'https://a', keeper: 'yes' }] }],
   ] as const) {
     t.throws(() => parse(document), { code: 'USAGE' }, why)
