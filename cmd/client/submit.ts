@@ -16,6 +16,7 @@ export const submitCommand: Command = {
     TRUST_FLAG,
     { ...KEY_FLAG, help: 'the signer', required: false },
     ...EVENT_FLAGS,
+    { name: 'wait', help: 'until witnesses have cosigned, as long as the log is willing to' },
     { name: 'receipt', value: 'FILE', help: 'write the receipt there too' },
     STATE_FLAG,
     JSON_FLAG,
@@ -23,7 +24,9 @@ export const submitCommand: Command = {
   async run(options, operands) {
     if (operands.length > 0) throw usage(`submit takes no ${operands[0]}: name files by --produced and --consumed`)
     return withClient(options, async (client) => {
-      const outcome = await client.submit(await signedEvent(options, client.origin))
+      const outcome = await client.submit(await signedEvent(options, client.origin), {
+        witnessed: options.is('wait'),
+      })
       say(options, outcome)
       sayRejected(outcome.rejected)
       if (outcome.kind === 'logged') await quietly(() => client.settle(SETTLE))
@@ -76,7 +79,7 @@ function say(options: Options, outcome: Outcome): void {
   if (options.is('json')) process.stdout.write(text)
   else
     console.log(
-      `${created ? 'logged' : 'already logged'} at index ${receipt.index} of ${receipt.origin}; the receipt verifies`,
+      `${created ? 'logged' : 'already logged'} at index ${receipt.index} of ${receipt.origin}; the receipt verifies${receipt.witnessed ? ', and witnesses have cosigned it' : ''}`,
     )
 }
 

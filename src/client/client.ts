@@ -43,6 +43,11 @@ export interface Rejected {
   readonly reason: TreelineError
 }
 
+export interface SubmitOptions {
+  /** Wait, up to a limit of the log, until witnesses have cosigned: the receipt says whether they have. */
+  readonly witnessed?: boolean
+}
+
 export type Outcome = (
   | ({ readonly kind: 'logged' } & Logged)
   /** The log is away or overloaded: `drain` will send it. */
@@ -106,20 +111,20 @@ export class TreelineClient {
    * Sends an envelope in canonical form. Events that wait go first, so that the order of a signer holds. Never fails for a log that is away:
    * then the event is in the spool. Throws the log's refusal, which is final; any other error says where the event is kept.
    */
-  async submit(envelope: Uint8Array): Promise<Outcome> {
-    return this.spool.list().length > 0 ? this.#behindOthers(envelope) : this.#now(envelope, [])
+  async submit(envelope: Uint8Array, options: SubmitOptions = {}): Promise<Outcome> {
+    return this.spool.list().length > 0 ? this.#behindOthers(envelope, options) : this.#now(envelope, [], options)
   }
 
-  async #now(envelope: Uint8Array, rejected: readonly Rejected[]): Promise<Outcome> {
+  async #now(envelope: Uint8Array, rejected: readonly Rejected[], options: SubmitOptions): Promise<Outcome> {
     try {
-      return { kind: 'logged', ...(await this.#send(envelope)), rejected }
+      return { kind: 'logged', ...(await this.#send(envelope, options)), rejected }
     } catch (error) {
       if (!(error instanceof TreelineError) || FINAL.has(error.code)) throw error
       return spooled(await this.spool.add(envelope), error, rejected)
     }
   }
 
-  async #behindOthers(envelope: Uint8Array): Promise<Outcome> {
+  async #behindOthers(envelope: Uint8Array, options: SubmitOptions): Promise<Outcome> {
     const file = await this.spool.add(envelope)
     const found = new Map<string, Logged | Rejected>()
     let drained: Drained
@@ -133,10 +138,11 @@ export class TreelineClient {
     const { rejected, reason } = drained
     const own = found.get(file)
     if (own !== undefined && 'reason' in own) throw own.reason
-    if (own !== undefined) return { kind: 'logged', ...own, rejected }
+    // Asked again, the log answers with the same entry, and waits.
+    if (own !== undefined && !options.witnessed) return { kind: 'logged', ...own, rejected }
     if (reason !== undefined) return spooled(file, reason, rejected)
     // Another drainer took it in between: the log answers with the receipt of the event that it knows.
-    return this.#now(envelope, rejected)
+    return this.#now(envelope, rejected, options)
   }
 
   /** Sends what is in the spool, oldest first. Throws LOCKED while another process does. */
@@ -182,8 +188,9 @@ export class TreelineClient {
     return undefined
   }
 
-  async #send(envelope: Uint8Array): Promise<Logged> {
-    const { status, body } = await this.transport.post('v1/events', envelope, ENVELOPE)
+  async #send(envelope: Uint8Array, { witnessed = false }: SubmitOptions = {}): Promise<Logged> {
+    const path = `v1/events${witnessed ? '?wait=witnessed' : ''}`
+    const { status, body } = await this.transport.post(path, envelope, ENVELOPE)
     const receipt = this.#verified(parseAnswer(body), parseEnvelope(envelope))
     return { created: status === 201, receipt, file: await this.#receipts.keep(receipt) }
   }

@@ -146,6 +146,18 @@ async function cosigned(): Promise<void> {
   )
   console.log(`  median ${Math.round(waits[10]!)} ms`)
 
+  const key = join(tempFolder(), 'key.pem')
+  writeFileSync(key, signer.privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 })
+  const submission = ['submit', '--log', base, '--trust', policyFile, '--key', key, '--state', tempFolder(), '--wait']
+  const waited = await must(process.execPath, [
+    ...['cmd/treeline.ts', ...submission, '--type', 'urn:treeline:lane:v1', '--produced', 'LICENSE'],
+  ])
+  check(
+    'treeline submit --wait has a receipt that both cosigned',
+    /at index 21 .* witnesses have cosigned it/.test(waited),
+    waited,
+  )
+
   const evidence = join(tempFolder(), 'event.tlog-proof')
   writeFileSync(evidence, new Uint8Array(await (await fetch(`${base}/v1/evidence/15`)).arrayBuffer()))
   const said = await must(process.execPath, ['cmd/treeline.ts', 'verify', '--trust', policyFile, evidence])
@@ -158,22 +170,22 @@ async function cosigned(): Promise<void> {
   const hash = process.getBuiltinModule('node:crypto').createHash('sha256').update(ORIGIN).digest('hex')
   const audited = await eventually('an audit', async () => {
     const state = (await (await fetch(`${ours.url}/${hash}/audited`)).json()) as { cosigned: number; audited: number }
-    return state.audited === 21 ? state : undefined
+    return state.audited === 22 ? state : undefined
   })
-  check('our witness has audited all that it cosigned', audited.cosigned === 21)
+  check('our witness has audited all that it cosigned', audited.cosigned === 22)
 
   lite.stop()
   const { status, receipt } = await submit('model/alone')
   await new Promise((resolve) => setTimeout(resolve, 2_500))
   check('with one of two away appending goes on', status === 201)
-  check('and nothing is published', (await published())?.checkpoint.size === 21n, `index ${receipt.index}`)
+  check('and nothing is published', (await published())?.checkpoint.size === 22n, `index ${receipt.index}`)
   check('the server stops when told to', (await server.stop()) === 0)
 
   // Another key than that of the witness that answers: ours for lite's URL.
   writeFileSync(policyFile, readFileSync(policyFile, 'utf8').replace(lite.url, ours.url))
   server = await serve()
   await new Promise((resolve) => setTimeout(resolve, 2_500))
-  check('a cosignature of another key than the policy has is not enough', (await published())?.checkpoint.size === 21n)
+  check('a cosignature of another key than the policy has is not enough', (await published())?.checkpoint.size === 22n)
   const ready = await (await fetch(`http://127.0.0.1:${port}/readyz`)).text()
   check('and readyz says which witness', /"name":"lite"[^}]*"why":"its answer has no cosignature/.test(ready), ready)
   check('the server stops again', (await server.stop()) === 0)
