@@ -1,10 +1,11 @@
 /** Whether evidence of a fault proves one: to a reader who has the log's keys, and believes nothing else. */
+import { addendumHash } from './addendum.ts'
 import { equal, toUtf8 } from './bytes.ts'
 import { type Checkpoint, parseCheckpoint, sizeOf } from './checkpoint.ts'
 import { cosignatureVerifier } from './cosignature.ts'
 import { parseEnvelope } from './dsse.ts'
 import { ed25519NoteVerifier } from './ed25519.ts'
-import { type Entry, GENESIS, POLICY } from './entry.ts'
+import { decodeEntry, type Entry, GENESIS, POLICY } from './entry.ts'
 import {
   BrokenRule,
   type Item,
@@ -85,6 +86,8 @@ function verifyInvalidEntry(
     if (!verifyInclusion(BigInt(item.index), checkpoint.size, leafHash(item.bytes), proof, checkpoint.root))
       throw unproved(`entry ${item.index} is not in the tree`)
     if (found.has(item.index)) throw unproved(`entry ${item.index} stands twice`)
+    if (item.document !== undefined && !isDocumentOf(item))
+      throw unproved(`the document of entry ${item.index} is another one`)
     found.set(item.index, item)
   }
   const { origin } = checkpoint
@@ -94,6 +97,19 @@ function verifyInvalidEntry(
     kind: 'invalid-entry',
     origin,
     what: `entry ${accused.index} of ${origin} breaks the rule "${rule}": ${why}`,
+  }
+}
+
+/** Of what is no entry nobody can say. */
+function isDocumentOf(item: Item): boolean {
+  try {
+    requireDocument(item, judgeBytes(item))
+    return true
+  } catch (error) {
+    if (error instanceof BrokenRule)
+      return error.rule === 'malformed' || equal(addendumHash(item.document!), decodeEntry(item.bytes).addendum)
+    if (error instanceof TreelineError) return false
+    throw error
   }
 }
 
