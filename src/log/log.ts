@@ -107,7 +107,13 @@ export class Log {
       // In a log with witnesses nobody reads a head without their quorum, whatever was published before there were any.
       initial: cosigners && !published?.witnessed ? undefined : published,
       interval: options.publishInterval,
-      ...(cosigners && { cosign: (head) => cosigners.cosign(head) }),
+      ...(cosigners && {
+        cosign: async (head) => {
+          const cosigned = await cosigners.cosign(head)
+          // Other witnesses may know less: their quorum must not make a second history public.
+          return freeze.why === undefined ? cosigned : { ...cosigned, witnessed: false }
+        },
+      }),
       keep: ({ size, note }) => store.keepCheckpoint({ size, note, time: Math.round(parts.clocks.wall()) }),
       onFailure,
     })

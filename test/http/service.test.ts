@@ -112,7 +112,9 @@ t.test('a token opens what its scopes name, in the logs that it names', async (t
   t.equal(submitted.status, 201, 'writers sign, and need no token')
   await becomes(200, () => as(url, '/test/checkpoint', tree))
   const { addendum } = json(await as(url, '/test/v1/events/1', payload))
-  const document = `/test/addenda/${addendum.slice(0, 2)}/${addendum.slice(2, 4)}/${addendum}`
+  const addendumPath = (digest: string) => `/test/addenda/${digest.slice(0, 2)}/${digest.slice(2, 4)}/${digest}`
+  const document = addendumPath(addendum)
+  const policy = addendumPath(json(await as(url, '/test/v1/events/0', tree)).addendum)
   await becomes(200, () => as(url, '/test/v1/evidence/1', payload))
 
   const table: readonly (readonly [string, readonly number[]])[] = [
@@ -128,6 +130,7 @@ t.test('a token opens what its scopes name, in the logs that it names', async (t
     ['/test/v1/proofs/consistency?from=0&to=1', [401, 401, 200, 200, 403, 403]],
     ['/test/v1/evidence/1', [401, 401, 403, 200, 403, 403]],
     [document, [401, 401, 403, 200, 403, 403]],
+    [policy, [401, 401, 200, 200, 403, 403]],
     ['/raw/checkpoint', [401, 401, 403, 403, 200, 403]],
     ['/none/checkpoint', [401, 401, 403, 403, 403, 403]],
     ['/v1/logs', [401, 401, 200, 200, 200, 200]],

@@ -2,6 +2,7 @@
  * A log of ours, a witness of ours and one of others (litewitness), as processes: nothing is published without both, everything is soon after
  * it was taken, and evidence says between which two cosignatures. A witness whose key is not the one in the policy must not be enough.
  */
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -167,7 +168,7 @@ async function cosigned(): Promise<void> {
     said,
   )
 
-  const hash = process.getBuiltinModule('node:crypto').createHash('sha256').update(ORIGIN).digest('hex')
+  const hash = createHash('sha256').update(ORIGIN).digest('hex')
   const audited = await eventually('an audit', async () => {
     const state = (await (await fetch(`${ours.url}/${hash}/audited`)).json()) as { cosigned: number; audited: number }
     return state.audited === 22 ? state : undefined
