@@ -1,0 +1,67 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import t from 'tap'
+import { KeyStore } from '../../witness/seal/key-store.ts'
+import { temporaryFolder } from '../support/server.ts'
+
+const ORIGIN = 'log.example/a'
+
+const filesWith = (folder: string, bytes: Uint8Array): string[] =>
+  readdirSync(folder).filter((name) => readFileSync(join(folder, name)).includes(bytes))
+
+/** The secrets that the file holds now, read beside the store. */
+function secrets(file: string): Buffer[] {
+  const db = new Database(file, { readonly: true })
+  try {
+    return db.prepare<[], Buffer>('SELECT secret FROM nodes').pluck().all()
+  } finally {
+    db.close()
+  }
+}
+
+t.test('punctured keys are in no file, and all others are as before', (t) => {
+  const folder = temporaryFolder(t)
+  const file = join(folder, 'keys.db')
+  let keys = new KeyStore(file)
+  keys.addOrigin(ORIGIN)
+  const before = Array.from({ length: 300 }, (_, i) => keys.leaf(ORIGIN, i))
+  const gone = [0, 5, 6, 7, 255, 256, 299]
+  for (const index of gone) {
+    const old = secrets(file)
+    t.ok(
+      old.every((secret) => filesWith(folder, secret).length > 0),
+      'the search finds what is there',
+    )
+    t.equal(keys.puncture(ORIGIN, index), true)
+    const left = new Set(secrets(file).map((secret) => secret.toString('hex')))
+    const destroyed = old.filter((secret) => !left.has(secret.toString('hex')))
+    t.equal(destroyed.length, 1)
+    t.same(filesWith(folder, destroyed[0]!), [], `${index}`)
+  }
+  t.equal(keys.puncture(ORIGIN, 5), false)
+  keys.close()
+  keys = new KeyStore(file)
+  t.teardown(() => keys.close())
+  keys.addOrigin(ORIGIN)
+  before.forEach((leaf, index) => {
+    if (gone.includes(index)) t.throws(() => keys.leaf(ORIGIN, index), { code: 'REDACTED' })
+    else t.same(Buffer.from(keys.leaf(ORIGIN, index)), Buffer.from(leaf))
+  })
+  t.end()
+})
+
+t.test('the generation grows with each puncture and is confirmed forwards only', (t) => {
+  const keys = new KeyStore(join(temporaryFolder(t), 'keys.db'))
+  t.teardown(() => keys.close())
+  keys.addOrigin(ORIGIN)
+  keys.puncture(ORIGIN, 3)
+  keys.puncture(ORIGIN, 3)
+  t.same(keys.status, { generation: 2, confirmed: 0 })
+  t.throws(() => keys.confirm(3), { code: 'USAGE' })
+  keys.confirm(2)
+  t.throws(() => keys.confirm(1), { code: 'USAGE' })
+  t.same(keys.status, { generation: 2, confirmed: 2 })
+  t.throws(() => keys.leaf('log.example/b', 0), { code: 'REDACTED' })
+  t.end()
+})
