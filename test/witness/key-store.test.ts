@@ -2,13 +2,15 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
+import { toUtf8 } from '../../src/core/bytes.ts'
+import { openBackup, sealBackup } from '../../witness/seal/key-backup.ts'
 import { KeyStore } from '../../witness/seal/key-store.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 const ORIGIN = 'log.example/a'
 
 const filesWith = (folder: string, bytes: Uint8Array): string[] =>
-  readdirSync(folder).filter((name) => readFileSync(join(folder, name)).includes(bytes))
+  readdirSync(folder).filter((name) => readFileSync(join(folder, name)).includes(Buffer.from(bytes)))
 
 /** The secrets that the file holds now, read beside the store. */
 function secrets(file: string): Buffer[] {
@@ -63,5 +65,35 @@ t.test('the generation grows with each puncture and is confirmed forwards only',
   t.throws(() => keys.confirm(1), { code: 'USAGE' })
   t.same(keys.status, { generation: 2, confirmed: 2 })
   t.throws(() => keys.leaf('log.example/b', 0), { code: 'REDACTED' })
+  t.end()
+})
+
+t.test('a backup comes back whole, and never an older one over a newer one', (t) => {
+  const keys = new KeyStore(join(temporaryFolder(t), 'keys.db'))
+  const other = new KeyStore(join(temporaryFolder(t), 'keys.db'))
+  t.teardown(() => {
+    keys.close()
+    other.close()
+  })
+  keys.addOrigin(ORIGIN)
+  const old = sealBackup(keys.export(), toUtf8('secret'))
+  keys.puncture(ORIGIN, 9)
+  const latest = sealBackup(keys.export(), toUtf8('secret'))
+  t.throws(() => openBackup(latest, toUtf8('Secret')), { code: 'MALFORMED_KEY' })
+  for (const at of [0, 25, 45, 80, latest.length - 1]) {
+    const flipped = Uint8Array.from(latest)
+    flipped[at]! ^= 1
+    t.throws(() => openBackup(flipped, toUtf8('secret')), { code: 'MALFORMED_KEY' }, `byte ${at}`)
+  }
+  t.throws(() => openBackup(latest.subarray(0, 40), toUtf8('secret')), { code: 'MALFORMED_KEY' })
+  t.throws(() => keys.import(openBackup(old, toUtf8('secret'))), { code: 'USAGE' })
+  t.throws(() => keys.leaf(ORIGIN, 9), { code: 'REDACTED' })
+
+  other.import(openBackup(old, toUtf8('secret')))
+  t.ok(other.leaf(ORIGIN, 9), 'why an old backup undoes a redaction')
+  other.import(openBackup(latest, toUtf8('secret')))
+  t.same(other.status, keys.status)
+  t.throws(() => other.leaf(ORIGIN, 9), { code: 'REDACTED' })
+  t.same(other.leaf(ORIGIN, 10), keys.leaf(ORIGIN, 10))
   t.end()
 })

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import Database from 'better-sqlite3'
 import { TreelineError } from '../../src/core/errors.ts'
 import { DEPTH, deriveLeaf, type GgmNode, puncture, rootNode } from './ggm.ts'
+import type { KeyBackup } from './key-backup.ts'
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS keys (
@@ -43,10 +44,19 @@ export class KeyStore {
         'UPDATE keys SET confirmed = @to WHERE confirmed <= @to AND generation >= @to AND scrubbed >= @to',
       ),
       addOrigin: this.#db.prepare('INSERT OR IGNORE INTO origins VALUES (?)'),
-      covering: this.#db.prepare<[string, number, number], GgmNode>(
-        `SELECT depth, position, secret FROM nodes WHERE origin = ? AND position = ? / (1 << (${DEPTH} - depth)) AND depth <= ?`,
+      // The cast: a number arrives as REAL, and would be divided as one.
+      covering: this.#db.prepare<[string, number], GgmNode>(
+        `SELECT depth, position, secret FROM nodes
+         WHERE origin = ? AND position = CAST(? AS INTEGER) / (1 << (${DEPTH} - depth))`,
       ),
       add: this.#db.prepare('INSERT INTO nodes VALUES (?, ?, ?, ?)'),
+      origins: this.#db.prepare<[], string>('SELECT origin FROM origins ORDER BY origin').pluck(),
+      nodes: this.#db.prepare<[], KeyBackup['nodes'][number]>('SELECT * FROM nodes ORDER BY origin, depth, position'),
+      // The WHERE clause is what keeps an old backup from bringing destroyed keys back.
+      replace: this.#db.prepare(
+        `UPDATE keys SET generation = @generation, confirmed = max(confirmed, @confirmed), scrubbed = -1
+         WHERE generation <= @generation AND confirmed <= @generation`,
+      ),
       remove: this.#db.prepare('DELETE FROM nodes WHERE origin = ? AND depth = ? AND position = ?'),
     }
     // A process that died between a puncture and its scrub left destroyed keys in the journal.
@@ -97,12 +107,41 @@ export class KeyStore {
     }
   }
 
+  /** Everything, for an encrypted backup. */
+  export(): KeyBackup {
+    return this.#db.transaction(() => ({
+      ...this.status,
+      origins: this.#sql.origins.all(),
+      nodes: this.#sql.nodes.all(),
+    }))()
+  }
+
+  /** Replaces everything. Throws USAGE when the backup is older than these keys or than what was confirmed. */
+  import({ generation, confirmed, origins, nodes }: KeyBackup): void {
+    this.#db
+      .transaction(() => {
+        if (this.#sql.replace.run({ generation, confirmed }).changes !== 1) {
+          const now = this.status
+          throw new TreelineError(
+            'USAGE',
+            `the backup is of generation ${generation}; these keys are of ${now.generation}, and ${now.confirmed} is confirmed`,
+          )
+        }
+        this.#db.exec('DELETE FROM nodes; DELETE FROM origins')
+        for (const origin of origins) this.#sql.addOrigin.run(origin)
+        for (const { origin, ...node } of nodes) this.#insert(origin, node)
+      })
+      .immediate()
+    // Dies here: as after a puncture, the next start finishes it.
+    this.#scrub()
+  }
+
   close(): void {
     this.#db.close()
   }
 
   #covering(origin: string, index: number): GgmNode[] {
-    return this.#sql.covering.all(origin, index, DEPTH)
+    return this.#sql.covering.all(origin, index)
   }
 
   #insert(origin: string, { depth, position, secret }: GgmNode): void {
