@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { TreelineError } from '../../src/core/errors.ts'
 import { DEPTH, deriveLeaf, type GgmNode, puncture, rootNode } from './ggm.ts'
@@ -28,6 +29,8 @@ export class KeyStore {
   readonly #sql
 
   constructor(file: string) {
+    // SQLite gives the journal the mode of the file.
+    if (!existsSync(file)) closeSync(openSync(file, 'wx', 0o600))
     this.#db = new Database(file)
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = FULL')
