@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
@@ -95,5 +96,33 @@ t.test('a backup comes back whole, and never an older one over a newer one', (t)
   t.same(other.status, keys.status)
   t.throws(() => other.leaf(ORIGIN, 9), { code: 'REDACTED' })
   t.same(other.leaf(ORIGIN, 10), keys.leaf(ORIGIN, 10))
+  t.end()
+})
+
+t.test('the commands back up, restore and confirm, and make no keys where there were none', (t) => {
+  const data = temporaryFolder(t)
+  const keys = new KeyStore(join(data, 'keys.db'))
+  keys.addOrigin(ORIGIN)
+  keys.puncture(ORIGIN, 9)
+  keys.close()
+  const passphrase = join(data, 'passphrase')
+  const backup = join(data, 'backup')
+  const fresh = join(data, 'fresh')
+  mkdirSync(fresh)
+  writeFileSync(passphrase, 'secret\n', { mode: 0o600 })
+  const command = (...args: string[]) => ['cmd/treeline-witness.ts', 'keys', ...args]
+  const run = (...args: string[]) =>
+    execFileSync(process.execPath, command(...args), { encoding: 'utf8', stdio: 'pipe' })
+  const refused = (...args: string[]) => spawnSync(process.execPath, command(...args)).status
+  run('export', '--data', data, '--passphrase-file', passphrase, backup)
+  run('import', '--data', fresh, '--passphrase-file', passphrase, backup)
+  run('confirm', '--data', fresh, '2')
+  t.same(JSON.parse(run('status', '--data', fresh)), { generation: 2, confirmed: 2 })
+  t.equal(refused('confirm', '--data', fresh, '1'), 2)
+  t.equal(refused('export', '--data', data, '--passphrase-file', passphrase, backup), 2, 'no backup is overwritten')
+  t.equal(refused('status', '--data', join(data, 'mistyped')), 2)
+  const open = join(data, 'open')
+  writeFileSync(open, 'secret', { mode: 0o644 })
+  t.equal(refused('import', '--data', fresh, '--passphrase-file', open, backup), 2, 'a passphrase that others can read')
   t.end()
 })

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import t from 'tap'
-import { toUtf8 } from '../../src/core/bytes.ts'
+import { toHex, toUtf8 } from '../../src/core/bytes.ts'
 import { sha256 } from '../../src/core/platform.node.ts'
 import { DEPTH, deriveLeaf, puncture, rootNode } from '../../witness/seal/ggm.ts'
 import { open, seal } from '../../witness/seal/seal.ts'
@@ -18,6 +18,16 @@ t.test('a leaf is the chain of HMACs along the bits of its index', (t) => {
     t.same(Buffer.from(deriveLeaf([rootNode(seed)], index)), node, `${index}`)
   }
   for (const index of [-1, 0.5, 2 ** 40]) t.throws(() => deriveLeaf([rootNode(seed)], index), RangeError)
+  t.end()
+})
+
+// Computed with Python's hmac and cryptography from docs/formats.md, not by this code.
+t.test('the documented bytes', (t) => {
+  const payload = toUtf8('an addendum')
+  const leaf = deriveLeaf([rootNode(seed)], 7)
+  t.equal(toHex(leaf), '5641f081e7abf1190328bfe0b13257e5a29099f6e295663337fd33a4b1252f8d')
+  const context = { leaf, origin: 'log.example/a', index: 7, digest: sha256(payload), leafHash: sha256(seed) }
+  t.equal(toHex(seal(payload, context)), '653bf64fa8c41aab84a18a6a134ea644f45f772c6d1a11ef5ca806')
   t.end()
 })
 
