@@ -16,7 +16,8 @@ export class CompactRange {
 
   /** From what `hashes` gave. Throws RangeError when their number is not that of a tree of `size`. */
   static of(size: number, hashes: readonly Hash[]): CompactRange {
-    if (hashes.length !== rangeNodes([0, size]).length) throw new RangeError(`${hashes.length} subtrees for a tree of ${size}`)
+    if (hashes.length !== rangeNodes([0, size]).length)
+      throw new RangeError(`${hashes.length} subtrees for a tree of ${size}`)
     return new CompactRange(size, [...hashes])
   }
 
