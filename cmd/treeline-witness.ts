@@ -2,12 +2,14 @@
 import { main } from './cli.ts'
 import { clearCommand } from './witness/clear.ts'
 import { initCommand } from './witness/init.ts'
+import { keysCommands } from './witness/keys.ts'
 import { runCommand } from './witness/run.ts'
 import { statusCommand } from './witness/status.ts'
 
-await main('treeline-witness', 'Cosigns the checkpoints of transparency logs that only ever grow.', [
+await main('treeline-witness', 'Watches transparency logs, and cosigns what is consistent.', [
   initCommand,
   runCommand,
   statusCommand,
   clearCommand,
+  ...keysCommands,
 ])

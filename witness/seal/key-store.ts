@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { TreelineError } from '../../src/core/errors.ts'
+import { DEPTH, deriveLeaf, type GgmNode, puncture, rootNode } from './ggm.ts'
+import type { KeyBackup } from './key-backup.ts'
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS keys (
+  id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, confirmed INTEGER NOT NULL, scrubbed INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS origins (origin TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS nodes (
+  origin TEXT NOT NULL REFERENCES origins, depth INTEGER NOT NULL, position INTEGER NOT NULL, secret BLOB NOT NULL,
+  PRIMARY KEY (origin, depth, position)
+) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO keys VALUES (1, 0, 0, 0);
+`
+
+/** `generation` grows with every change; no backup below `confirmed` exists any more, an operator says. */
+export interface KeyStatus {
+  readonly generation: number
+  readonly confirmed: number
+}
+
+/** The file keys.db: for each origin the nodes that derive the keys which are left. */
+export class KeyStore {
+  readonly #db: Database.Database
+  readonly #sql
+
+  constructor(file: string) {
+    // SQLite gives the journal the mode of the file.
+    if (!existsSync(file)) closeSync(openSync(file, 'wx', 0o600))
+    this.#db = new Database(file)
+    this.#db.pragma('journal_mode = WAL')
+    this.#db.pragma('synchronous = FULL')
+    this.#db.pragma('secure_delete = ON')
+    // VACUUM would otherwise copy the keys into a file of the system's temporary folder.
+    this.#db.pragma('temp_store = MEMORY')
+    this.#db.exec(SCHEMA)
+    this.#sql = {
+      status: this.#db.prepare<[], KeyStatus>('SELECT generation, confirmed FROM keys'),
+      unscrubbed: this.#db.prepare('SELECT 1 FROM keys WHERE scrubbed < generation'),
+      scrubbed: this.#db.prepare('UPDATE keys SET scrubbed = generation'),
+      advance: this.#db.prepare('UPDATE keys SET generation = generation + 1'),
+      confirm: this.#db.prepare(
+        'UPDATE keys SET confirmed = @to WHERE confirmed <= @to AND generation >= @to AND scrubbed >= @to',
+      ),
+      addOrigin: this.#db.prepare('INSERT OR IGNORE INTO origins VALUES (?)'),
+      // The cast: a number arrives as REAL, and would be divided as one.
+      covering: this.#db.prepare<[string, number], GgmNode>(
+        `SELECT depth, position, secret FROM nodes
+         WHERE origin = ? AND position = CAST(? AS INTEGER) / (1 << (${DEPTH} - depth))`,
+      ),
+      add: this.#db.prepare('INSERT INTO nodes VALUES (?, ?, ?, ?)'),
+      origins: this.#db.prepare<[], string>('SELECT origin FROM origins ORDER BY origin').pluck(),
+      nodes: this.#db.prepare<[], KeyBackup['nodes'][number]>('SELECT * FROM nodes ORDER BY origin, depth, position'),
+      // The WHERE clause is what keeps an old backup from bringing destroyed keys back.
+      replace: this.#db.prepare(
+        `UPDATE keys SET generation = @generation, confirmed = max(confirmed, @confirmed), scrubbed = -1
+         WHERE generation <= @generation AND confirmed <= @generation`,
+      ),
+      remove: this.#db.prepare('DELETE FROM nodes WHERE origin = ? AND depth = ? AND position = ?'),
+    }
+    // A process that died between a puncture and its scrub left destroyed keys in the journal.
+    if (this.#sql.unscrubbed.get() !== undefined) this.#scrub()
+  }
+
+  get status(): KeyStatus {
+    return this.#sql.status.get()!
+  }
+
+  /** Makes the seed of an origin, once; later calls change nothing, also after punctures. */
+  addOrigin(origin: string): void {
+    this.#db.transaction(() => {
+      if (this.#sql.addOrigin.run(origin).changes === 0) return
+      this.#insert(origin, rootNode(randomBytes(32)))
+      this.#sql.advance.run()
+    })()
+    this.#scrub()
+  }
+
+  /** The GGM leaf of an entry. Throws REDACTED when it was punctured or the origin has no seed here. */
+  leaf(origin: string, index: number): Uint8Array {
+    return deriveLeaf(this.#covering(origin, index), index)
+  }
+
+  /** Destroys the key of an entry; false when it was gone. Returns once its bytes are in no file. */
+  puncture(origin: string, index: number): boolean {
+    const done = this.#db
+      .transaction(() => {
+        const change = puncture(this.#covering(origin, index), index)
+        if (change === undefined) return false
+        this.#sql.remove.run(origin, change.removed.depth, change.removed.position)
+        for (const node of change.added) this.#insert(origin, node)
+        this.#sql.advance.run()
+        return true
+      })
+      .immediate()
+    // Dies here: the rows are gone, the bytes are not; `scrubbed` is behind, and the next start finishes it.
+    this.#scrub()
+    return done
+  }
+
+  /** Records that no backup older than `generation` exists. Throws USAGE when it is ahead of the keys or goes back. */
+  confirm(generation: number): void {
+    if (this.#sql.confirm.run({ to: generation }).changes !== 1) {
+      const { generation: now, confirmed } = this.status
+      throw new TreelineError('USAGE', `generation ${generation} is not between ${confirmed} (confirmed) and ${now}`)
+    }
+  }
+
+  /** Everything, for an encrypted backup. */
+  export(): KeyBackup {
+    return this.#db.transaction(() => ({
+      ...this.status,
+      origins: this.#sql.origins.all(),
+      nodes: this.#sql.nodes.all(),
+    }))()
+  }
+
+  /** Replaces everything. Throws USAGE when the backup is older than these keys or than what was confirmed. */
+  import({ generation, confirmed, origins, nodes }: KeyBackup): void {
+    this.#db
+      .transaction(() => {
+        if (this.#sql.replace.run({ generation, confirmed }).changes !== 1) {
+          const now = this.status
+          throw new TreelineError(
+            'USAGE',
+            `the backup is of generation ${generation}; these keys are of ${now.generation}, and ${now.confirmed} is confirmed`,
+          )
+        }
+        this.#db.exec('DELETE FROM nodes; DELETE FROM origins')
+        for (const origin of origins) this.#sql.addOrigin.run(origin)
+        for (const { origin, ...node } of nodes) this.#insert(origin, node)
+      })
+      .immediate()
+    // Dies here: as after a puncture, the next start finishes it.
+    this.#scrub()
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #covering(origin: string, index: number): GgmNode[] {
+    return this.#sql.covering.all(origin, index)
+  }
+
+  #insert(origin: string, { depth, position, secret }: GgmNode): void {
+    this.#sql.add.run(origin, depth, position, secret)
+  }
+
+  /** Page splits leave copies of moved rows, which secure_delete does not overwrite: every page is written anew, then the journal emptied. */
+  #scrub(): void {
+    this.#db.exec('VACUUM')
+    if (!this.#emptied())
+      throw new TreelineError('LOCKED', 'another process reads keys.db: destroyed keys are still in its journal')
+    this.#sql.scrubbed.run()
+  }
+
+  #emptied(): boolean {
+    const [result] = this.#db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+    return result?.busy === 0
+  }
+}
