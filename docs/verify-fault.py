@@ -7,6 +7,8 @@ Exit 0: a fault is proved. 3: signature, tree and documents are right, and the b
 """
 import base64
 import hashlib
+import json
+import re
 import sys
 
 from cryptography.exceptions import InvalidSignature
@@ -38,6 +40,16 @@ def b64(text):
     return raw
 
 
+def number(text):
+    need(re.fullmatch(rb"0|[1-9][0-9]{0,15}", text), "a number that is not in its one spelling")
+    return int(text)
+
+
+def ordered(found, pattern):
+    names = "".join(name + " " for name, _ in found)
+    need(re.fullmatch(r"(log-key )*" + pattern, names), "sections are missing, or in another order")
+
+
 def sections(data):
     first, data = data.split(b"\n", 1)
     need(first == b"treeline.evidence-of-fault@v1", "not evidence of a fault")
@@ -46,9 +58,10 @@ def sections(data):
     while data:
         head, data = data.split(b"\n", 1)
         name, length = head.split(b" ")
-        need(str(int(length)).encode() == length and data[int(length) : int(length) + 1] == b"\n", "a section is cut off")
-        found.append((name.decode(), data[: int(length)]))
-        data = data[int(length) + 1 :]
+        end = number(length)
+        need(data[end : end + 1] == b"\n", "a section is cut off")
+        found.append((name.decode(), data[:end]))
+        data = data[end + 1 :]
     return kind, found
 
 
@@ -74,6 +87,7 @@ def checkpoint(note, vkeys):
 
 def hashes(data):
     raw = b64(data)
+    need(len(raw) % 32 == 0, "a proof that is not made of hashes")
     return [raw[i : i + 32] for i in range(0, len(raw), 32)]
 
 
@@ -99,6 +113,9 @@ def included(index, size, entry, proof, root):
 
 
 def consistent(old, new, old_root, new_root, proof):
+    if old == 0:
+        need(old_root == sha256(b"") and not proof, "the tree of nothing has one root, and no proof")
+        return
     fn, sn = old - 1, new - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
@@ -108,6 +125,7 @@ def consistent(old, new, old_root, new_root, proof):
 
 
 def fork(found, vkeys):
+    ordered(found, "note note (root proof )?")
     notes = [checkpoint(text, vkeys) for name, text in found if name == "note"]
     need(len(notes) == 2 and notes[0][0] == notes[1][0], "not two checkpoints of one log")
     (origin, size, root), (_, larger, other) = notes
@@ -116,9 +134,9 @@ def fork(found, vkeys):
         need(root != other, "the two checkpoints are the same")
     else:
         prefix = b64(dict(found)["root"])
+        need(len(prefix) == 32, "a root that is not a hash")
         need(prefix != root, "the second tree is an extension of the first")
-        if size > 0:
-            consistent(size, larger, prefix, other, hashes(dict(found)["proof"]))
+        consistent(size, larger, prefix, other, hashes(dict(found)["proof"]))
     print(f"proved: what {origin} signed at size {size} is no part of what it signed at size {larger}")
     return 0
 
@@ -130,17 +148,22 @@ def cbor(data, at=0):
     if info >= 24:
         need(info < 28, "an indefinite length")
         width = 1 << (info - 24)
+        need(at + width <= len(data), "cut off")
         info, at = int.from_bytes(data[at : at + width], "big"), at + width
+        need(info >= (24 if width == 1 else 1 << (4 * width)), "a number longer than it must be")
     if major == 0:
         return info, at
     if major in (2, 3):
         need(at + info <= len(data), "cut off")
-        return data[at : at + info], at + info
+        text = data[at : at + info]
+        return (text if major == 2 else text.decode()), at + info
     need(major in (4, 5), "another type")
     items = []
     for _ in range(info * (major - 3)):
         item, at = cbor(data, at)
         items.append(item)
+    keys = items[::2] if major == 5 else []
+    need(all(a < b for a, b in zip(keys, keys[1:])), "keys out of order")
     return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at
 
 
@@ -155,20 +178,31 @@ def entry_of(data):
         return None
 
 
+def begins_with_genesis(items, origin):
+    """Whether entry 0 carries a policy of this log: what stands in other logs are no entries, and accuses nobody."""
+    for item in items:
+        if item["index"] == 0 and "document" in item and item["map"] and item["map"][1] == GENESIS:
+            policy = json.loads(base64.b64decode(json.loads(item["document"])["payload"]))
+            return policy["origin"] == origin
+    return False
+
+
 def invalid_entry(found, vkeys):
+    ordered(found, "note rule (index entry proof (document )?)+")
     fields = dict(found[: [name for name, _ in found].index("index")])
     origin, size, root = checkpoint(fields["note"], vkeys)
     items, rule = [], fields["rule"].decode()
     for name, text in found:
         if name == "index":
-            items.append({"index": int(text)})
+            items.append({"index": number(text)})
         elif items:
             items[-1][name] = hashes(text) if name == "proof" else b64(text)
     for item in items:
         included(item["index"], size, item["entry"], item["proof"], root)
         item["map"] = entry_of(item["entry"])
-        if "document" in item and item["map"]:
-            need(sha256(item["document"]) == item["map"][7], f"the document of entry {item['index']} is another one")
+        if "document" in item:
+            need(item["map"] and sha256(item["document"]) == item["map"][7], f"the document of entry {item['index']} is another one")
+    need(begins_with_genesis(items, origin), f"it is not shown that {origin} is a log of events")
     accused, others = items[0], {item["index"]: item["map"] for item in items[1:]}
     index, entry = accused["index"], accused["map"]
     carries = {at for at, one in others.items() if one and one[1] in (GENESIS, POLICY)}

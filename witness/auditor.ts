@@ -151,6 +151,9 @@ export class Auditor {
         throw new TreelineError('UNVERIFIABLE', 'the log begins with another genesis than the one that was pinned')
       const broken = await this.#judge(rules, { index, bytes }, head.size, missing)
       if (broken !== undefined) {
+        // A genesis that does not hold makes no log of events, and proves nothing against anyone but whoever pinned it.
+        if (index === 0)
+          throw new TreelineError('UNVERIFIABLE', `the genesis that was pinned is none: ${broken.message}`)
         if (await this.#acted(broken, { index, bytes }, head)) return
         rules.pass()
       }
@@ -214,7 +217,7 @@ export class Auditor {
     if (accepted) return false
     const tree = await RebuiltTree.of(reader, head)
     const items: ProvedItem[] = []
-    for (const index of [accused.index, ...broken.needs]) {
+    for (const index of new Set([accused.index, ...broken.needs, 0])) {
       for await (const bytes of reader.entries(index, index + 1, head.size)) {
         const entry = read(bytes)
         const document =

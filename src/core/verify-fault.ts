@@ -64,8 +64,7 @@ function verifyFork({ notes, prefix }: Fork, keys: readonly VerifierKey[]): Prov
   }
   if (prefix === undefined) throw unproved('it lacks the root of the second tree at the size of the first')
   if (equal(prefix.root, first.root)) throw unproved('the second tree is an extension of the first')
-  // Of nothing there is one tree, so a checkpoint of size 0 contradicts itself.
-  if (size > 0n && !verifyConsistency(size, second.size, prefix.root, second.root, prefix.proof))
+  if (!verifyConsistency(size, second.size, prefix.root, second.root, prefix.proof))
     throw unproved('the root at the smaller size is not that of the second tree')
   return {
     kind: 'fork',
@@ -91,6 +90,7 @@ function verifyInvalidEntry(
     found.set(item.index, item)
   }
   const { origin } = checkpoint
+  requireGenesis(found.get(0), origin, verify)
   const [accused] = items
   const why = broken(rule, () => judgeAgain(rule, accused, found, origin, verify))
   return {
@@ -100,14 +100,29 @@ function verifyInvalidEntry(
   }
 }
 
-/** Of what is no entry nobody can say. */
+/**
+ * Nothing has an event's meaning unless the log begins with a genesis of its own: without one, these may be the leaves of a raw log. So an
+ * accusation of entry 0 proves nothing; who has pinned the genesis of a log is not deceived by another one.
+ */
+function requireGenesis(item: Item | undefined, origin: string, verify: VerifySignature): void {
+  if (item === undefined) throw unproved('without entry 0 it is not shown to be about a log of events')
+  try {
+    judgePolicyEntry(item, judgeBytes(item), undefined, origin, verify)
+  } catch (error) {
+    if (error instanceof BrokenRule) throw unproved(`entry 0 is no genesis of ${origin}: ${error.message}`)
+    if (error instanceof TreelineError && error.code === 'UNVERIFIABLE') throw unproved(error.message)
+    throw error
+  }
+}
+
+/** What is no entry has no document. */
 function isDocumentOf(item: Item): boolean {
   try {
     requireDocument(item, judgeBytes(item))
     return true
   } catch (error) {
     if (error instanceof BrokenRule)
-      return error.rule === 'malformed' || equal(addendumHash(item.document!), decodeEntry(item.bytes).addendum)
+      return error.rule !== 'malformed' && equal(addendumHash(item.document!), decodeEntry(item.bytes).addendum)
     if (error instanceof TreelineError) return false
     throw error
   }

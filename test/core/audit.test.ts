@@ -7,7 +7,7 @@ import { TreelineError } from '../../src/core/errors.ts'
 import { formatFault, type ProvedItem, parseFault } from '../../src/core/fault.ts'
 import { verifyFault } from '../../src/core/verify-fault.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
-import { audit, CASES, event, evidenceOf, forks, honest, item } from './faulty-logs.ts'
+import { audit, CASES, event, evidenceOf, forks, framings, honest, item } from './faulty-logs.ts'
 import { ORIGIN, type PaperLog } from './paper-log.ts'
 import { assertStrict } from './strict.ts'
 
@@ -85,10 +85,10 @@ t.test('an honest log cannot be framed by leaving things out or putting others i
     for (const accused of all) {
       // Any entry and a policy beside it, with and without the document of the policy.
       for (const a of [undefined, ...all, bare]) {
-        for (const b of [undefined, all[0], all[3]]) {
-          const others = [a, b].filter((one) => one !== undefined && one.index !== accused.index) as ProvedItem[]
-          if (others.length === 2 && others[0]!.index === others[1]!.index) continue
-          const items = [accused, ...others] as [ProvedItem, ...ProvedItem[]]
+        for (const b of [undefined, all[3]]) {
+          const others = new Map([all[0], b, a].flatMap((one) => (one === undefined ? [] : [[one.index, one]])))
+          others.delete(accused.index)
+          const items = [accused, ...others.values()] as [ProvedItem, ...ProvedItem[]]
           const fault = { kind: 'invalid-entry', keys: [], note: log.note(), rule, items } as const
           if (verdict(fault, log) === 'invalid-entry') accepted.push(`${rule} ${items.map(({ index }) => index)}`)
         }
@@ -96,6 +96,7 @@ t.test('an honest log cannot be framed by leaving things out or putting others i
     }
   }
   t.same(accepted, [])
+  for (const [name, { log, fault }] of Object.entries(framings())) t.not(verdict(fault, log), fault.kind, name)
   t.end()
 })
 

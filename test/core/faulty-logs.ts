@@ -5,7 +5,7 @@ import { toUtf8 } from '../../src/core/bytes.ts'
 import { formatEnvelope } from '../../src/core/dsse.ts'
 import { type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../../src/core/entry.ts'
 import { BrokenRule, type Rule } from '../../src/core/entry-rules.ts'
-import type { InvalidEntry, ProvedItem } from '../../src/core/fault.ts'
+import type { Fault, InvalidEntry, ProvedItem } from '../../src/core/fault.ts'
 import { leafHash } from '../../src/core/merkle.ts'
 import { CLOUDEVENTS, IN_TOTO } from '../../src/core/payload.ts'
 import { REDACTION_REQUEST } from '../../src/core/redaction.ts'
@@ -84,8 +84,14 @@ export const item = (log: PaperLog, index: number): ProvedItem => ({
   document: log.addenda[index]!,
 })
 
+const leaf = (log: PaperLog, index: number): ProvedItem => {
+  const { document: _, ...bare } = item(log, index)
+  return bare
+}
+
 export function evidenceOf(log: PaperLog, index: number, { rule, needs }: BrokenRule): InvalidEntry {
-  const items = [index, ...needs].map((one) => item(log, one)) as [ProvedItem, ...ProvedItem[]]
+  const others = [...new Set([...needs, 0])].map((one) => item(log, one))
+  const items = [rule === 'malformed' ? leaf(log, index) : item(log, index), ...others] as const
   return { kind: 'invalid-entry', keys: [log.vkey], note: log.note(), rule, items }
 }
 
@@ -104,6 +110,18 @@ export const CASES: Record<string, Case> = {
     sin: (log) => {
       log.addenda.push(toUtf8('x'))
       return log.entries.push(toUtf8('not an entry')) - 1
+    },
+  },
+  'a number that is longer than it must be': {
+    rule: 'malformed',
+    public: true,
+    sin: (log) => {
+      const index = log.addEvent(event('model/long'))
+      const good = Buffer.from(log.entries[index]!)
+      const bad = Buffer.concat([good.subarray(0, 2), Uint8Array.of(0x18), good.subarray(2)])
+      bad.writeUInt32BE(good.readUInt32BE(good.length - 5) + 1, bad.length - 5)
+      log.entries[index] = new Uint8Array(bad)
+      return index
     },
   },
   'a second genesis': {
@@ -227,4 +245,36 @@ export function forks() {
   const prefix = { root, proof: log.consistency(2) }
   const later = { kind: 'fork', keys: [], notes: [forged(twin, 2), log.note()], prefix } as const
   return { log, twin, forged, root, same, later }
+}
+
+/** Files made from what honest logs have signed, that accuse them. Nobody may believe one. */
+export function framings(): Record<string, { readonly log: PaperLog; readonly fault: Fault }> {
+  const log = honest()
+  const accuse = (of: PaperLog, rule: Rule, items: readonly ProvedItem[]) => ({
+    log: of,
+    fault: { kind: 'invalid-entry', keys: [], note: of.note(), rule, items: items as InvalidEntry['items'] } as const,
+  })
+  const fork = (from: number, root: Uint8Array, proof: readonly Uint8Array[]) => ({
+    log,
+    fault: { kind: 'fork', keys: [], notes: [log.note(from), log.note()], prefix: { root, proof } } as const,
+  })
+  /** A log whose leaves are anything: some happen to be what entries are elsewhere. */
+  const raw = new PaperLog(admins, rules)
+  raw.entries.splice(0, 1, ...['hello', 'world'].map(toUtf8), log.entries[5]!, log.entries[1]!)
+  raw.addenda.splice(0, 1, ...['hello', 'world'].map(toUtf8), log.addenda[5]!, log.addenda[1]!)
+  /** Another log's beginning stands at the head of this one. */
+  const copy = new PaperLog(admins, rules, {}, 'log.example/copy')
+  copy.entries.splice(0, 1, log.entries[0]!, toUtf8('world'))
+  copy.addenda.splice(0, 1, log.addenda[0]!, toUtf8('world'))
+  const [hash] = log.consistency(4)
+  const long = Buffer.concat([rootOf(log.note(4)), hash!])
+  return {
+    'another root of nothing': fork(0, new Uint8Array(32), []),
+    'a root of 33 bytes and a hash of 31': fork(4, long.subarray(0, 33), [long.subarray(33)]),
+    'an index below zero': accuse(log, 'genesis', [{ ...item(log, 0), index: -8 }, item(log, 0)]),
+    'a leaf of a raw log that is no entry': accuse(raw, 'malformed', [leaf(raw, 1), item(raw, 0)]),
+    'the first leaf of a raw log': accuse(raw, 'genesis', [leaf(raw, 0)]),
+    'leaves of a raw log in another order': accuse(raw, 'time', [item(raw, 3), item(raw, 2), item(raw, 0)]),
+    'a log that begins with the genesis of another': accuse(copy, 'malformed', [leaf(copy, 1), item(copy, 0)]),
+  }
 }

@@ -4,8 +4,9 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
 import { type Fault, formatFault } from '../../src/core/fault.ts'
-import { audit, CASES, evidenceOf, forks, honest } from '../core/faulty-logs.ts'
+import { audit, CASES, evidenceOf, forks, framings, honest } from '../core/faulty-logs.ts'
 import type { PaperLog } from '../core/paper-log.ts'
 import { check, lane, must, ROOT, run, tempFolder } from './lane.ts'
 import { needProgram } from './tools.ts'
@@ -58,6 +59,13 @@ async function python(): Promise<string> {
   return program
 }
 
+/** The file with its last two sections, `root` and `proof`, changed round. */
+function rootLast(file: Uint8Array): Uint8Array {
+  const text = fromUtf8(file)!
+  const [root, proof] = ['\nroot ', '\nproof '].map((name) => text.indexOf(name) + 1) as [number, number]
+  return toUtf8(text.slice(0, root) + text.slice(proof) + text.slice(root, proof))
+}
+
 async function judgeFaults(): Promise<void> {
   const interpreter = await python()
   const folder = tempFolder()
@@ -91,6 +99,13 @@ async function judgeFaults(): Promise<void> {
     }
     check(`${name}: neither with a byte changed in ${spoilt.join(', ')}`, accepted.length === 0, accepted.join('\n'))
   }
+  for (const [name, { log, fault }] of Object.entries(framings())) {
+    const verdict = await judge(formatFault(fault), log.vkey)
+    check(`an honest log is not framed by ${name}`, verdict.script === 1 && verdict.ours === 1, verdict.output)
+  }
+  const { log: forked, later } = forks()
+  const verdict = await judge(rootLast(formatFault(later)), forked.vkey)
+  check('two sections in the wrong order prove nothing', verdict.script === 1 && verdict.ours === 1, verdict.output)
   const lines = readFileSync(join(ROOT, 'docs/verify-fault.py'), 'utf8').split('\n').length
   check(`the script is short: ${lines} lines`, lines < 250)
 }
