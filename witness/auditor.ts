@@ -4,6 +4,7 @@
  */
 import { Audit } from '../src/core/audit.ts'
 import { equal, fromUtf8, toHex, toUtf8 } from '../src/core/bytes.ts'
+import { originHash } from '../src/core/checkpoint.ts'
 import { CompactRange } from '../src/core/compact-range.ts'
 import { decodeEntry, type Entry, EVENT, REDACTION } from '../src/core/entry.ts'
 import { BrokenRule, type Item } from '../src/core/entry-rules.ts'
@@ -17,7 +18,7 @@ import type { Alerts } from './alerts.ts'
 import { compareHeads, RebuiltTree, readHead, type SignedHead } from './heads.ts'
 import type { FollowedLog } from './log-list.ts'
 import type { LogReader } from './log-reader.ts'
-import { type Cosigned, originHash, type WitnessState } from './state.ts'
+import type { Cosigned, WitnessState } from './state.ts'
 
 export interface AuditorParts {
   readonly log: FollowedLog

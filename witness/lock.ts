@@ -3,7 +3,7 @@ import Database from 'better-sqlite3'
 import { TreelineError } from '../src/core/errors.ts'
 
 /**
- * Holds DATA/lock for as long as the process lives: the kernel drops it with the process. The state is not locked by it, so that
+ * The server's lock again, as a witness shares only the core with it. Holds DATA/lock for as long as the process lives: the kernel drops it with the process. The state is not locked by it, so that
  * `status` and `clear` work beside a running witness. Throws LOCKED when another process has it.
  */
 export function lockData(data: string): { release(): void } {

@@ -1,4 +1,4 @@
-/** Key files. Shared with the server in nothing, on purpose: an error in one must not blind the other. */
+/** Files of keys and passphrases. Shared with the server in nothing, on purpose: an error in one must not blind the other. */
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { TreelineError } from '../src/core/errors.ts'
 
@@ -9,13 +9,16 @@ export function readSecretFile(file: string): Buffer {
     handle = openSync(file, constants.O_RDONLY)
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'does not exist' : 'cannot be read by this user'
-    throw new TreelineError('USAGE', `the key file ${file} ${why}`, {}, { cause: error })
+    throw new TreelineError('USAGE', `the secret file ${file} ${why}`, {}, { cause: error })
   }
   try {
     // Of the open file, not of its name, which may be another by now.
     const mode = fstatSync(handle).mode & 0o777
     if ((mode & 0o077) !== 0) {
-      throw new TreelineError('USAGE', `others can read the key file ${file} (mode ${mode.toString(8)}): chmod 600 it`)
+      throw new TreelineError(
+        'USAGE',
+        `others can read the secret file ${file} (mode ${mode.toString(8)}): chmod 600 it`,
+      )
     }
     return readFileSync(handle)
   } finally {
@@ -24,7 +27,7 @@ export function readSecretFile(file: string): Buffer {
 }
 
 /** Writes a new file durably, for its owner alone or with `mode`. Throws when it exists. */
-export function writeNewFile(file: string, content: string | Buffer, mode = 0o600): void {
+export function writeNewFile(file: string, content: string | Uint8Array, mode = 0o600): void {
   const handle = openSync(file, 'wx', mode)
   try {
     writeFileSync(handle, content)

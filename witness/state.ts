@@ -4,8 +4,7 @@
  */
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { sha256 } from '#platform'
-import { toHex, toUtf8 } from '../src/core/bytes.ts'
+import { originHash } from '../src/core/checkpoint.ts'
 import { TreelineError } from '../src/core/errors.ts'
 import type { Head } from './decide.ts'
 import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from './schema.ts'
@@ -36,9 +35,6 @@ export interface Incident {
   readonly evidence: string
   readonly cleared: number | null
 }
-
-/** The name of an origin in URLs: lowercase hex of its SHA-256. */
-export const originHash = (origin: string): string => toHex(sha256(toUtf8(origin)))
 
 /** How long a write waits for another process, ms: `clear` beside `run`. */
 const BUSY_TIMEOUT = 5_000

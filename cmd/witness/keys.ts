@@ -1,7 +1,8 @@
-import { closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { openBackup, sealBackup } from '../../witness/seal/key-backup.ts'
 import { KeyStore } from '../../witness/seal/key-store.ts'
+import { readSecretFile, syncPath, writeNewFile } from '../../witness/secret-file.ts'
 import { type Command, EXIT, type Flag, type Options, usage } from '../cli.ts'
 
 const DATA: Flag = { name: 'data', value: 'DIR', help: 'the data folder of the witness', required: true }
@@ -22,18 +23,10 @@ function openExisting(options: Options): KeyStore {
 /** Throws USAGE when the file is missing, open to others than its owner, or empty. */
 function readPassphrase(options: Options): Uint8Array {
   const file = options.need('passphrase-file')
-  if (!existsSync(file)) throw usage(`the passphrase file ${file} does not exist`)
-  const handle = openSync(file, constants.O_RDONLY)
-  try {
-    if ((fstatSync(handle).mode & 0o077) !== 0)
-      throw usage(`the passphrase file ${file} is open to others: chmod 600 it`)
-    const bytes = readFileSync(handle)
-    const passphrase = bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
-    if (passphrase.length === 0) throw usage(`the passphrase file ${file} is empty`)
-    return passphrase
-  } finally {
-    closeSync(handle)
-  }
+  const bytes = readSecretFile(file)
+  const passphrase = bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
+  if (passphrase.length === 0) throw usage(`the passphrase file ${file} is empty`)
+  return passphrase
 }
 
 function only(operands: readonly string[], what: string): string {
@@ -45,19 +38,8 @@ function only(operands: readonly string[], what: string): string {
 /** On the disk, with its name, when it returns; a crash before leaves a part that no passphrase opens. */
 function writeBackup(file: string, bytes: Uint8Array): void {
   if (existsSync(file)) throw usage(`${file} exists already`)
-  const handle = openSync(file, 'wx', 0o600)
-  try {
-    writeFileSync(handle, bytes)
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
-  const folder = openSync(dirname(file), 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
+  writeNewFile(file, bytes)
+  syncPath(dirname(file))
 }
 
 export const keysCommands: readonly Command[] = [

@@ -72,7 +72,8 @@ export async function run(
       const parts = { log, reader, verifiers, state, alerts, verify: nativeVerify, now: Date.now, patience }
       return [{ origin: log.origin, reader, auditor: new Auditor(parts) }]
     })
-    const hold = (origin: string) => watched.find((one) => one.origin === origin)?.auditor.hold
+    const auditors = new Map(watched.map(({ origin, auditor }) => [origin, auditor]))
+    const hold = (origin: string) => auditors.get(origin)?.hold
     const witness = new Witness({ state: wrap(state), logs, cosigner, now: Date.now, hold })
     const app = buildWitnessServer({ witness, state, metrics, logger })
     const loops: readonly Loop[] = [new Watch(watched, options.integer('audit-interval', 10, 3_600_000), logger)]

@@ -1,5 +1,6 @@
 /** C2SP tlog-checkpoint: the text of a tree head. */
-import { fromBase64, parseU64, toBase64, toUtf8 } from './bytes.ts'
+import { sha256 } from '#platform'
+import { fromBase64, parseU64, toBase64, toHex, toUtf8 } from './bytes.ts'
 import { TreelineError } from './errors.ts'
 import { HASH_SIZE, type Hash } from './merkle.ts'
 
@@ -19,6 +20,9 @@ const malformed = (why: string): TreelineError => new TreelineError('MALFORMED_C
 
 export const formatCheckpoint = ({ origin, size, root, extensions }: Checkpoint): string =>
   `${origin}\n${size}\n${toBase64(root)}\n${extensions.map((line) => `${line}\n`).join('')}`
+
+/** The name of an origin in the monitoring paths of C2SP tlog-witness: lowercase hex of its SHA-256. */
+export const originHash = (origin: string): string => toHex(sha256(toUtf8(origin)))
 
 /** Takes a note's text. Throws MALFORMED_CHECKPOINT. */
 export function parseCheckpoint(text: string): Checkpoint {

@@ -1,8 +1,7 @@
 /** What a log asks of a witness over HTTP (C2SP tlog-witness): bounded in time and size, and never led elsewhere. */
-import { createHash } from 'node:crypto'
 import { Agent, type Dispatcher, request } from 'undici'
 import { fromUtf8, parseU64 } from '../core/bytes.ts'
-import { plain } from '../store/plain.ts'
+import { originHash } from '../core/checkpoint.ts'
 
 /** Cosignature lines, of ML-DSA too, or a checkpoint with as many signatures as a note may have. */
 const MAX_ANSWER = 512 * 1024
@@ -41,8 +40,7 @@ export class WitnessClient {
 
   /** The checkpoint that the witness shows to everybody; undefined when it never cosigned one. */
   async monitored(url: string, origin: string): Promise<string | undefined> {
-    const hash = createHash('sha256').update(origin).digest('hex')
-    const { status, text } = await this.#ask({ method: 'GET' }, `${prefix(url)}/${hash}/checkpoint`)
+    const { status, text } = await this.#ask({ method: 'GET' }, `${prefix(url)}/${originHash(origin)}/checkpoint`)
     if (status === 404) return undefined
     if (status !== 200) throw new Error(`it answered ${status}`)
     return text
@@ -50,8 +48,7 @@ export class WitnessClient {
 
   /** How far a witness has audited an origin. Throws for one that does not say. */
   async audited(url: string, origin: string): Promise<number> {
-    const hash = createHash('sha256').update(origin).digest('hex')
-    const { status, text } = await this.#ask({ method: 'GET' }, `${prefix(url)}/${hash}/audited`)
+    const { status, text } = await this.#ask({ method: 'GET' }, `${prefix(url)}/${originHash(origin)}/audited`)
     const size = status === 200 ? (JSON.parse(text) as { audited?: unknown }).audited : undefined
     if (!Number.isSafeInteger(size)) throw new Error(`it answered ${status}`)
     return size as number
@@ -66,7 +63,7 @@ export class WitnessClient {
       dispatcher: this.#agent,
       signal: AbortSignal.timeout(this.#timeout),
     })
-    const text = fromUtf8(plain(new Uint8Array(await body.arrayBuffer())))
+    const text = fromUtf8(new Uint8Array(await body.arrayBuffer()))
     if (text === undefined) throw new Error('its answer is not UTF-8')
     return { status: statusCode, text }
   }

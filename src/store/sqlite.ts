@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { concat } from '../core/bytes.ts'
 import { addendumDigest } from '../core/entry.ts'
@@ -10,6 +10,7 @@ import { DigestIndex } from './digests.ts'
 import { plain } from './plain.ts'
 import { APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import type { Commit, Head, Store, StoredTile, WitnessedCheckpoint } from './store.ts'
+import { syncPath } from './sync-path.ts'
 
 /** Rows of a tile: two whole tiles do not fit a page, and half of each page would stay empty. */
 const TILE_ROWS = 4
@@ -117,7 +118,7 @@ export class SqliteStore implements Store {
         throw new TreelineError('USAGE', `${file} is not a log of this version (found ${id}/${version})`)
       }
       // What a killed process left in the journal may never have reached the disk. Nothing may be signed before it has.
-      if (!readonly && !emptyJournal(db)) syncFile(`${file}-wal`)
+      if (!readonly && !emptyJournal(db)) syncPath(`${file}-wal`)
       return new SqliteStore(db)
     } catch (error) {
       db.close()
@@ -283,15 +284,6 @@ function emptyJournal(db: Database.Database): boolean {
     return result?.busy === 0
   } finally {
     db.pragma(`busy_timeout = ${timeout}`)
-  }
-}
-
-function syncFile(file: string): void {
-  const handle = openSync(file, 'r')
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
   }
 }
 

@@ -1,5 +1,5 @@
 /** treeline-server as its operators run it: a process with flags, files, signals and disks. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -10,61 +10,22 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as tlsConnect } from 'node:tls'
-import { fileURLToPath } from 'node:url'
 import { generate } from 'selfsigned'
 import t, { type Test } from 'tap'
 import { Options } from '../../cmd/cli.ts'
 import { serveCommand } from '../../cmd/server/serve.ts'
 import { Actor, event } from '../support/actors.ts'
 import { ask, json, post } from '../support/http.ts'
+import { type Ended, runProgram, type StartOptions, startProgram } from '../support/programs.ts'
 import { makeEventLog, makeRawLog, temporaryFolder } from '../support/server.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const PROGRAM = 'cmd/treeline-server.ts'
 const signer = new Actor()
 
-interface StartOptions {
-  readonly uid?: number
-  /** Largest file that it may write, in KiB: what a full disk looks like. */
-  readonly fileKiB?: number
-  readonly env?: NodeJS.ProcessEnv
-}
-
-function start(t: Test, args: readonly string[], { uid, fileKiB, env = {} }: StartOptions = {}): ChildProcess {
-  const command = [process.execPath, PROGRAM, ...args]
-  const limited =
-    fileKiB === undefined ? command : ['bash', '-c', `ulimit -f ${fileKiB}; exec "$@"`, 'bash', ...command]
-  const child = spawn(limited[0]!, limited.slice(1), {
-    cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-    ...(uid !== undefined && { uid, gid: uid }),
-  })
-  t.teardown(() => child.kill('SIGKILL'))
-  return child
-}
-
-interface Ended {
-  readonly code: number | null
-  readonly output: string
-  readonly errors: string
-}
-
-async function run(t: Test, args: readonly string[], options?: StartOptions): Promise<Ended> {
-  const child = start(t, args, options)
-  let output = ''
-  let errors = ''
-  child.stdout!.on('data', (part) => {
-    output += part
-  })
-  child.stderr!.on('data', (part) => {
-    errors += part
-  })
-  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
-  const [code] = (await once(child, 'close')) as [number | null]
-  clearTimeout(timer)
-  return { code, output, errors }
-}
+const start = (t: Test, args: readonly string[], options?: StartOptions): ChildProcess =>
+  startProgram(t, PROGRAM, args, options)
+const run = (t: Test, args: readonly string[], options?: StartOptions): Promise<Ended> =>
+  runProgram(t, PROGRAM, args, options)
 
 interface Served {
   readonly url: string

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { Audit } from '../../src/core/audit.ts'
 import { equal } from '../../src/core/bytes.ts'
-import { BrokenRule } from '../../src/core/entry-rules.ts'
+import { BrokenRule, RULES } from '../../src/core/entry-rules.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { formatFault, type ProvedItem, parseFault } from '../../src/core/fault.ts'
 import { verifyFault } from '../../src/core/verify-fault.ts'
@@ -71,17 +71,7 @@ t.test('an honest log cannot be framed by leaving things out or putting others i
   const accepted: string[] = []
   const all = log.entries.map((_, index) => item(log, index))
   const { document: _, ...bare } = all[3]!
-  for (const rule of [
-    'malformed',
-    'genesis',
-    'time',
-    'policy-index',
-    'policy-change',
-    'not-allowed',
-    'signature',
-    'description',
-    'redaction',
-  ] as const) {
+  for (const rule of RULES) {
     for (const accused of all) {
       // Any entry and a policy beside it, with and without the document of the policy.
       for (const a of [undefined, ...all, bare]) {

@@ -8,35 +8,38 @@ export interface HttpAnswer {
   readonly body: Buffer
 }
 
-/** Every answer must be one that the API description allows. */
-export function ask(
+export interface HttpQuestion {
+  readonly method?: string
+  readonly headers?: Record<string, string>
+  readonly body?: string | Uint8Array
+}
+
+/** A question as it is written, without a content type unless one is given. */
+export function exchange(
   url: string,
   path: string,
-  {
-    method = 'GET',
-    headers = {},
-    body,
-  }: { method?: string; headers?: Record<string, string>; body?: string | Uint8Array } = {},
+  { method = 'GET', headers = {}, body }: HttpQuestion = {},
 ): Promise<HttpAnswer> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {
     const outgoing = request({ hostname, port, path, method, headers, agent: false }, (answer) => {
       const parts: Buffer[] = []
       answer.on('data', (part: Buffer) => parts.push(part))
-      answer.on('end', () => {
-        const { statusCode: status = 0, headers } = answer
-        const bytes = Buffer.concat(parts)
-        try {
-          checkAnswer(method, path, status, headers['content-type'], bytes)
-        } catch (error) {
-          return reject(error)
-        }
-        resolve({ status, headers, body: bytes })
-      })
+      answer.on('error', reject)
+      answer.on('end', () =>
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(parts) }),
+      )
     })
     outgoing.on('error', reject)
     outgoing.end(body)
   })
+}
+
+/** Asks a log. Every answer must be one that the API description allows. */
+export async function ask(url: string, path: string, question: HttpQuestion = {}): Promise<HttpAnswer> {
+  const answer = await exchange(url, path, question)
+  checkAnswer(question.method ?? 'GET', path, answer.status, answer.headers['content-type'], answer.body)
+  return answer
 }
 
 export const post = (

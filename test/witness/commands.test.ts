@@ -1,50 +1,26 @@
 /** treeline-witness as its operators run it: a process with flags, files, signals and disks. */
-import { type ChildProcess, spawn } from 'node:child_process'
+
 import { once } from 'node:events'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { toUtf8 } from '../../src/core/bytes.ts'
+import { originHash } from '../../src/core/checkpoint.ts'
 import { cosignatureVerifier } from '../../src/core/cosignature.ts'
 import { parseNote, verifyNote } from '../../src/core/note.ts'
 import { parseVkey } from '../../src/core/vkey.ts'
 import { openState } from '../../witness/folder.ts'
-import { originHash } from '../../witness/state.ts'
+import { type Ended, runProgram, startProgram } from '../support/programs.ts'
 import { temporaryFolder } from '../support/server.ts'
 import { add, send } from './harness.ts'
 import { TwoFacedLog } from './two-faced-log.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const PROGRAM = 'cmd/treeline-witness.ts'
 const NAME = 'witness.example/process'
 
-/** `fileKiB` is the largest file that it may write: what a full disk looks like. */
-function start(t: Test, args: readonly string[], fileKiB?: number): ChildProcess {
-  const command = [process.execPath, 'cmd/treeline-witness.ts', ...args]
-  const limited =
-    fileKiB === undefined ? command : ['bash', '-c', `ulimit -f ${fileKiB}; exec "$@"`, 'bash', ...command]
-  const child = spawn(limited[0]!, limited.slice(1), { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
-  t.teardown(() => child.kill('SIGKILL'))
-  return child
-}
-
-async function run(t: Test, ...args: string[]): Promise<{ code: number | null; output: string; errors: string }> {
-  const child = start(t, args)
-  let output = ''
-  let errors = ''
-  child.stdout!.on('data', (part) => {
-    output += part
-  })
-  child.stderr!.on('data', (part) => {
-    errors += part
-  })
-  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000)
-  const [code] = (await once(child, 'close')) as [number | null]
-  clearTimeout(timer)
-  return { code, output, errors }
-}
+const run = (t: Test, ...args: string[]): Promise<Ended> => runProgram(t, PROGRAM, args)
 
 interface Running {
   readonly url: string
@@ -54,7 +30,7 @@ interface Running {
 
 async function serve(t: Test, data: string, logs: string, fileKiB?: number): Promise<Running> {
   const flags = ['--data', data, '--logs', logs, '--listen', '127.0.0.1:0', '--log-level', 'silent']
-  const child = start(t, ['run', ...flags], fileKiB)
+  const child = startProgram(t, PROGRAM, ['run', ...flags], fileKiB === undefined ? {} : { fileKiB })
   child.stderr!.pipe(process.stderr)
   const closed = once(child, 'close') as Promise<[number | null]>
   const [said] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string]
@@ -144,7 +120,7 @@ t.test('run refuses what it cannot work with', async (t) => {
   await refused(/not a list of logs/, '--data', data, '--logs', bad)
   await refused(/--listen takes/, '--data', data, '--logs', logs, '--listen', 'nowhere')
   chmodSync(join(data, 'witness.key'), 0o644)
-  await refused(/others can read the key file/, '--data', data, '--logs', logs)
+  await refused(/others can read the secret file/, '--data', data, '--logs', logs)
   chmodSync(join(data, 'witness.key'), 0o600)
   const { url, stop } = await serve(t, data, logs)
   t.equal((await send(url, '/healthz')).status, 200)

@@ -1,6 +1,6 @@
 /** A witness over a real folder and real HTTP, with the keys of the vectors and a clock that stands still. */
 import { createPrivateKey } from 'node:crypto'
-import { type IncomingHttpHeaders, request } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import { concat, fromHex, toUtf8 } from '../../src/core/bytes.ts'
 import { loadCosigner } from '../../witness/cosigner.ts'
@@ -11,6 +11,7 @@ import { Metrics } from '../../witness/metrics.ts'
 import { writeNewFile } from '../../witness/secret-file.ts'
 import { createState, type WitnessState } from '../../witness/state.ts'
 import { type CosignedStore, Witness } from '../../witness/witness.ts'
+import { exchange, type HttpQuestion } from '../support/http.ts'
 import keys from '../vectors/c2sp-keys.json' with { type: 'json' }
 
 /** Seconds; what the vectors were signed at. */
@@ -83,29 +84,10 @@ export interface Answer {
   readonly body: string
 }
 
-/** A request as it is written, without a content type unless one is given. */
-export function send(
-  url: string,
-  path: string,
-  {
-    method = 'GET',
-    headers = {},
-    body,
-  }: { method?: string; headers?: Record<string, string>; body?: string | Uint8Array } = {},
-): Promise<Answer> {
-  const { hostname, port } = new URL(url)
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ hostname, port, path, method, headers, agent: false }, (answer) => {
-      const parts: Buffer[] = []
-      answer.on('data', (part: Buffer) => parts.push(part))
-      answer.on('error', reject)
-      answer.on('end', () =>
-        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(parts).toString() }),
-      )
-    })
-    outgoing.on('error', reject)
-    outgoing.end(body)
-  })
+/** A request as it is written, and its answer as text. */
+export async function send(url: string, path: string, question?: HttpQuestion): Promise<Answer> {
+  const { status, headers, body } = await exchange(url, path, question)
+  return { status, headers, body: body.toString() }
 }
 
 export const add = (url: string, body: string | Uint8Array): Promise<Answer> =>

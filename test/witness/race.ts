@@ -4,9 +4,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { equal, toUtf8 } from '../../src/core/bytes.ts'
-import { parseCheckpoint } from '../../src/core/checkpoint.ts'
+import { originHash, parseCheckpoint } from '../../src/core/checkpoint.ts'
 import { parseNote } from '../../src/core/note.ts'
-import { originHash } from '../../witness/state.ts'
 import type { TwoFacedLog } from './two-faced-log.ts'
 
 const RACER = fileURLToPath(new URL('racer.ts', import.meta.url))

@@ -1,4 +1,5 @@
 /** What a witness remembers, and what must never change it. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,11 +7,12 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { toUtf8 } from '../../src/core/bytes.ts'
+import { originHash } from '../../src/core/checkpoint.ts'
 import { verifierKey } from '../../src/core/note.ts'
 import { loadCosigner } from '../../witness/cosigner.ts'
 import { initWitness, vkeysOf } from '../../witness/folder.ts'
 import { parseLogList } from '../../witness/log-list.ts'
-import { type Cosigned, createState, originHash, WitnessState } from '../../witness/state.ts'
+import { type Cosigned, createState, WitnessState } from '../../witness/state.ts'
 import { temporaryFolder } from '../support/server.ts'
 import keys from '../vectors/c2sp-keys.json' with { type: 'json' }
 import { add, makeVectorFolder, send, startWitness } from './harness.ts'
