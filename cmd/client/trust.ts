@@ -45,9 +45,11 @@ export const trustCommand: Command = {
 
 /** Whoever answers writes a file that is the root of trust later: nothing goes into it that was not parsed. */
 function policyOf(log: LogText, url: string) {
-  const genesis = log.genesis
-  if (genesis !== null && !/^[0-9a-f]{64}$/.test(genesis)) throw wrong('its genesis is no hash')
-  const key = parseVkey(String(log.vkey))
+  const genesis: unknown = log.genesis
+  if (genesis !== null && (typeof genesis !== 'string' || !/^[0-9a-f]{64}$/.test(genesis)))
+    throw wrong('its genesis is no hash')
+  if (typeof log.vkey !== 'string') throw wrong('it has no key')
+  const key = parseVkey(log.vkey)
   const vkey = formatVkey(key)
   if (vkey !== log.vkey || key.name !== log.origin) throw wrong('its key has another name than the log')
   const policy = `# genesis ${genesis ?? 'none: a raw log'}\nlog ${vkey} ${url}\nquorum none\n`

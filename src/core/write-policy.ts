@@ -173,7 +173,8 @@ function previous(value: unknown): NonNullable<WritePolicy['previous']> {
 /** `id` is there for readers: it must be that of `publicKey`. */
 function keyOf({ id, publicKey }: JsonObject): PublicKey {
   const key = keyIn(() => parsePublicKeyBase64(text(publicKey, 'publicKey')))
-  if (key.id !== id) throw malformed(`the id of a publicKey is ${key.id}, not ${String(id).slice(0, 64)}`)
+  const said = text(id, 'id')
+  if (key.id !== said) throw malformed(`the id of a publicKey is ${key.id}, not ${said.slice(0, 64)}`)
   return key
 }
 

@@ -314,6 +314,13 @@ t.test('a log that lies gets nothing signed, and is refused', async (t) => {
     body: '[{"name":"models","origin":"o\\nlog x","vkey":"o\\nlog x+00+00","genesis":null}]',
   }))
   await t.rejects(programs.expecting(0, ['trust', `${liar.url}/models`, '--out', 'evil.txt']))
+  for (const wrong of ['"vkey":{"toString":0},"genesis":null', '"vkey":"x","genesis":{"toString":0}']) {
+    const shapeless = await middle(t, real, async () => ({
+      status: 200,
+      body: `[{"name":"models","origin":"o",${wrong}}]`,
+    }))
+    await programs.expecting(1, ['trust', `${shapeless.url}/models`, '--out', 'evil.txt'])
+  }
   t.notOk(existsSync(programs.path('evil.txt')))
   const screen = await middle(t, real, async () => problem(403, 'UNKNOWN_KEY', 'red \u001b[31m and\nmore'))
   t.match(await programs.expecting(3, ['get', '--log', `${screen.url}/models`, '1']), {

@@ -111,6 +111,7 @@ t.test('what is not a policy is refused', (t) => {
     'an administrator with a name': () => administrators(1, [{ ...keyOf(admins[0]!), name: 'x' }]),
     'an id that is not of its key': () => administrators(1, [{ ...keyOf(admins[0]!), id: id(admins[1]!) }]),
     'an id in upper case': () => administrators(1, [{ ...keyOf(admins[0]!), id: id(admins[0]!).toUpperCase() }]),
+    'an id of which no text can be made': () => administrators(1, [{ ...keyOf(admins[0]!), id: { toString: 0 } }]),
     'no id': () => administrators(1, [{ publicKey: keyOf(admins[0]!).publicKey }]),
     'a key that is none': () => administrators(1, [{ ...keyOf(admins[0]!), publicKey: 'AAAA' }]),
     'a key in loose base64': () =>
