@@ -57,6 +57,9 @@ export type Code =
   | 'INVALID_LOG'
   | 'UNVERIFIABLE'
   | 'MALFORMED_FAULT'
+  | 'MALFORMED_SNAPSHOT'
+  // What a write-once store does with what it was given.
+  | 'WORM_BROKEN'
   // What an operator or a caller got wrong.
   | 'USAGE'
   | 'LOCKED'
