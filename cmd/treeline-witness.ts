@@ -5,10 +5,12 @@ import { initCommand } from './witness/init.ts'
 import { keysCommands } from './witness/keys.ts'
 import { runCommand } from './witness/run.ts'
 import { statusCommand } from './witness/status.ts'
+import { verifyCommand } from './witness/verify.ts'
 
 await main('treeline-witness', 'Watches transparency logs, and cosigns what is consistent.', [
   initCommand,
   runCommand,
+  verifyCommand,
   statusCommand,
   clearCommand,
   ...keysCommands,

@@ -4,8 +4,19 @@ import { Agent, request } from 'undici'
 import type { Logger } from './http.ts'
 import type { Metrics } from './metrics.ts'
 
-/** `stale` and `unverifiable` may be the network's fault; `missing` and `back-dated` are for a person to judge; the last two freeze. */
-export type AlertKind = 'stale' | 'unverifiable' | 'missing' | 'back-dated' | 'invalid-entry' | 'fork'
+/**
+ * `stale`, `unverifiable` and `no-snapshot` may be the network's fault; `worm-broken` is that of the store of snapshots; `missing` and `back-dated` are for a
+ * person to judge; the last two freeze.
+ */
+export type AlertKind =
+  | 'stale'
+  | 'unverifiable'
+  | 'no-snapshot'
+  | 'worm-broken'
+  | 'missing'
+  | 'back-dated'
+  | 'invalid-entry'
+  | 'fork'
 
 export interface Alert {
   readonly origin: string

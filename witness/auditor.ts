@@ -30,6 +30,8 @@ export interface AuditorParts {
   readonly verify: VerifySignature
   /** ms since the Unix epoch. */
   readonly now: () => number
+  /** Destroys the keys that sealed the payloads of redacted entries. Missing where nothing is sealed: what is to be destroyed is remembered. */
+  readonly erase?: (indexes: readonly number[]) => void
   /** How long an audit may lag behind what is cosigned before cosigning stops, ms. */
   readonly patience: number
 }
@@ -42,6 +44,8 @@ interface Memory {
   readonly missing: readonly number[]
   /** When the audited head was cosigned, seconds. */
   readonly seen: number
+  /** What was redacted and whose keys may still be there. */
+  readonly redacted: readonly number[]
 }
 
 /** How far the time of an entry may lie outside of the cosignatures around it, ms. */
@@ -53,6 +57,8 @@ export class Auditor {
   #behindSince: number | undefined
   /** What was cosigned in the period before. */
   #seen = 0
+  /** How far the keys of redacted entries are known to be destroyed. */
+  #erased = -1
 
   constructor(parts: AuditorParts) {
     this.#parts = parts
@@ -81,6 +87,7 @@ export class Auditor {
         failures.push(error.message)
       }
     }
+    this.#erase()
     await part(() => this.#compareWithLog(head))
     await part(() => this.#audit(cosigned, head))
     for (const url of log.witnesses) await part(() => this.#compareWith(url, head))
@@ -144,13 +151,15 @@ export class Auditor {
     const rules =
       log.genesis === undefined ? undefined : memory?.rules ? Audit.resume(parts, memory.rules) : Audit.begin(parts)
     const missing = new Set(memory?.missing ?? [])
+    // Those before were destroyed at the beginning of this step, where there is somebody to do it.
+    const redacted = this.#parts.erase === undefined ? [...(memory?.redacted ?? [])] : []
     for await (const bytes of reader.entries(from, head.size, head.size)) {
       const index = range.size
       range.append(leafHash(bytes))
       if (rules === undefined) continue
       if (index === 0 && toHex(leafHash(bytes)) !== log.genesis)
         throw new TreelineError('UNVERIFIABLE', 'the log begins with another genesis than the one that was pinned')
-      const broken = await this.#judge(rules, { index, bytes }, head.size, missing)
+      const broken = await this.#judge(rules, { index, bytes }, head.size, { missing, redacted })
       if (broken !== undefined) {
         // A genesis that does not hold makes no log of events, and proves nothing against anyone but whoever pinned it.
         if (index === 0)
@@ -170,13 +179,29 @@ export class Auditor {
       const why = `payloads are missing and were not redacted: ${[...missing].slice(0, 20).join(', ')}`
       alerts.raise({ origin: this.#origin, kind: 'missing', why })
     }
-    const next: Memory = { rules: rules?.memory() ?? null, missing: [...missing], seen: cosigned.time }
+    const next: Memory = { rules: rules?.memory() ?? null, missing: [...missing], seen: cosigned.time, redacted }
     const subtrees = new Uint8Array(Buffer.concat(range.hashes))
-    state.advanceAudit(this.#origin, from, { size: head.size, subtrees, memory: toUtf8(JSON.stringify(next)) })
+    const { note } = cosigned
+    state.advanceAudit(this.#origin, from, { size: head.size, subtrees, memory: toUtf8(JSON.stringify(next)), note })
+    this.#erase()
+  }
+
+  /** Only of redactions that keep the rules. Dies before it: the next step begins with it. */
+  #erase(): void {
+    const { state, erase } = this.#parts
+    const audited = state.audited(this.#origin)
+    if (erase === undefined || audited === undefined || audited.size === this.#erased) return
+    erase(parse(audited.memory)?.redacted ?? [])
+    this.#erased = audited.size
   }
 
   /** What is broken, or undefined. A payload that is not there is noted, and forgiven when a redaction names it. */
-  async #judge(rules: Audit, item: Item, size: number, missing: Set<number>): Promise<BrokenRule | undefined> {
+  async #judge(
+    rules: Audit,
+    item: Item,
+    size: number,
+    { missing, redacted }: { readonly missing: Set<number>; readonly redacted: number[] },
+  ): Promise<BrokenRule | undefined> {
     const entry = read(item.bytes)
     const document = entry === undefined ? undefined : await this.#document(entry)
     if (entry?.kind === EVENT && this.#parts.log.keeper && document === undefined) missing.add(item.index)
@@ -187,7 +212,10 @@ export class Auditor {
     }
     try {
       rules.judge({ ...item, ...(document && { document }) }, (index) => found.get(index))
-      if (entry?.kind === REDACTION) for (const index of entry.indexes) missing.delete(index)
+      if (entry?.kind === REDACTION) {
+        for (const index of entry.indexes) missing.delete(index)
+        redacted.push(...entry.indexes)
+      }
       return undefined
     } catch (error) {
       if (!(error instanceof BrokenRule)) throw error

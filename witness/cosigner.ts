@@ -1,12 +1,18 @@
-/** The witness's own keys: Ed25519 (type 0x04) always, ML-DSA-44 (type 0x06) where there is one beside it. */
+/**
+ * The witness's own keys: Ed25519 (type 0x04) always, ML-DSA-44 (type 0x06) where there is one beside it; and a plain Ed25519 key
+ * (type 0x01) for snapshots.
+ */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { toUtf8 } from '../src/core/bytes.ts'
 import { cosignatureSigner } from '../src/core/cosignature.ts'
 import { TreelineError } from '../src/core/errors.ts'
 import {
   COSIGNATURE_ED25519,
   COSIGNATURE_ML_DSA_44,
+  type NoteSigner,
+  ED25519 as PLAIN_ED25519,
   type Signature,
   signLine,
   type VerifierKey,
@@ -23,6 +29,8 @@ interface Algorithm {
 }
 
 const ED25519: Algorithm = { file: 'witness.key', name: 'ed25519', type: COSIGNATURE_ED25519, size: 32 }
+/** Not one that cosigns: what it signs are manifests of snapshots and reports about them, as plain notes. */
+const SNAPSHOT: Algorithm = { file: 'snapshot.key', name: 'ed25519', type: PLAIN_ED25519, size: 32 }
 const ML_DSA: Algorithm = { file: 'witness-ml-dsa.key', name: 'ml-dsa-44', type: COSIGNATURE_ML_DSA_44, size: 1312 }
 
 interface CosigningKey {
@@ -68,6 +76,7 @@ export const hasKeys = (data: string): boolean => [ED25519, ML_DSA].some(({ file
 export function createKeys(data: string, withMlDsa: boolean): void {
   const pem = ({ privateKey }: { privateKey: KeyObject }) => privateKey.export({ type: 'pkcs8', format: 'pem' })
   writeNewFile(join(data, ED25519.file), pem(generateKeyPairSync('ed25519')))
+  writeNewFile(join(data, SNAPSHOT.file), pem(generateKeyPairSync('ed25519')))
   if (withMlDsa) writeNewFile(join(data, ML_DSA.file), pem(generateKeyPairSync('ml-dsa-44')))
 }
 
@@ -75,6 +84,12 @@ export function createKeys(data: string, withMlDsa: boolean): void {
 export function loadCosigner(data: string, name: string): Cosigner {
   const algorithms = existsSync(join(data, ML_DSA.file)) ? [ED25519, ML_DSA] : [ED25519]
   return new Cosigner(algorithms.map((algorithm) => loadKey(data, name, algorithm)))
+}
+
+/** What signs snapshots. Throws as `loadCosigner`. */
+export function loadSnapshotSigner(data: string, name: string): NoteSigner {
+  const { key, private: secret } = loadKey(data, name, SNAPSHOT)
+  return { key, sign: (text) => plain(sign(null, toUtf8(text), secret)) }
 }
 
 function loadKey(data: string, name: string, algorithm: Algorithm): CosigningKey {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { TreelineError } from '../src/core/errors.ts'
 import { isKeyName } from '../src/core/note.ts'
 import { formatVkey } from '../src/core/vkey.ts'
-import { type Cosigner, createKeys, hasKeys, loadCosigner } from './cosigner.ts'
+import { type Cosigner, createKeys, hasKeys, loadCosigner, loadSnapshotSigner } from './cosigner.ts'
 import { syncPath, writeNewFile } from './secret-file.ts'
 import { createState, WitnessState } from './state.ts'
 
@@ -12,15 +12,20 @@ const stateFile = (data: string): string => join(data, 'witness.db')
 /** A line for each key, for whoever lists this witness in a policy. */
 const vkeyFile = (data: string): string => join(data, 'witness.vkey')
 
+/** For whoever restores from a snapshot, or verifies one. */
+const snapshotVkeyFile = (data: string): string => join(data, 'snapshot.vkey')
+
 interface InitOptions {
   readonly name: string
   readonly mlDsa: boolean
   /** Whether it is understood that the state of these keys is lost, and with it what they have cosigned. */
   readonly newState: boolean
+  /** How long what goes to write-once storage is locked, ms. */
+  readonly retention: number
 }
 
 /** Makes keys and an empty state, under the lock of the folder. Throws USAGE when there is something that it would contradict. */
-export function initWitness(data: string, { name, mlDsa, newState }: InitOptions): Cosigner {
+export function initWitness(data: string, { name, mlDsa, newState, retention }: InitOptions): Cosigner {
   if (!isKeyName(name) || Buffer.byteLength(name) > 255) {
     throw new TreelineError('USAGE', `"${name}" is no name of a witness: 1 to 255 bytes without space and plus sign`)
   }
@@ -45,7 +50,9 @@ export function initWitness(data: string, { name, mlDsa, newState }: InitOptions
   else if (readFileSync(vkeyFile(data), 'utf8') !== vkeys) {
     throw new TreelineError('USAGE', `${vkeyFile(data)} has another name or other keys than this would be`)
   }
-  createState(stateFile(data), name)
+  const snapshotVkey = `${formatVkey(loadSnapshotSigner(data, name).key)}\n`
+  if (!existsSync(snapshotVkeyFile(data))) writeNewFile(snapshotVkeyFile(data), snapshotVkey, 0o644)
+  createState(stateFile(data), name, retention)
   syncPath(data)
   return cosigner
 }

@@ -9,6 +9,7 @@ export class Metrics {
   readonly #durations: Histogram
   readonly #forks: Counter
   readonly #alerts: Counter<'origin' | 'kind'>
+  readonly #snapshots: Gauge<'origin'>
 
   constructor(state: WitnessState) {
     const registers = [this.registry]
@@ -31,8 +32,14 @@ export class Metrics {
     })
     this.#alerts = new Counter({
       name: 'treeline_witness_alerts_total',
-      help: 'Alerts, by kind: stale, unverifiable, missing, back-dated, invalid-entry, fork.',
+      help: 'Alerts, by kind: stale, unverifiable, no-snapshot, worm-broken, missing, back-dated, invalid-entry, fork.',
       labelNames: ['origin', 'kind'],
+      registers,
+    })
+    this.#snapshots = new Gauge({
+      name: 'treeline_witness_snapshot_timestamp_seconds',
+      help: 'When the copy of a log was last brought up to date.',
+      labelNames: ['origin'],
       registers,
     })
     const gauge = (name: string, help: string, read: (origin: string, size: bigint, time: number) => number) =>
@@ -48,6 +55,12 @@ export class Metrics {
     gauge('cosigned_size', 'Latest cosigned size.', (_origin, size) => Number(size))
     gauge('cosigned_timestamp_seconds', 'Time of the latest cosignatures.', (_origin, _size, time) => time)
     gauge('audited_size', 'Entries that were audited.', (origin) => state.audited(origin)?.size ?? 0)
+    gauge('snapshot_size', 'Entries that are in the newest snapshot.', (origin) => state.snapshot(origin)?.size ?? 0)
+    gauge(
+      'snapshot_locked_until_seconds',
+      'When the first lock of the newest snapshot ends; 0 without one.',
+      (origin) => (state.snapshot(origin)?.locked ?? 0) / 1000,
+    )
     gauge('frozen', '1 while cosigning is stopped until a person clears it.', (origin) =>
       state.frozen(origin) ? 1 : 0,
     )
@@ -69,6 +82,10 @@ export class Metrics {
 
   alerted(origin: string, kind: string): void {
     this.#alerts.inc({ origin, kind })
+  }
+
+  snapshotted(origin: string, seconds: number): void {
+    this.#snapshots.set({ origin }, seconds)
   }
 
   contradicted(): void {

@@ -22,6 +22,20 @@ export interface Audited {
   /** Hashes of the complete subtrees of the tree of that size. */
   readonly subtrees: Uint8Array
   readonly memory: Uint8Array
+  /** The cosigned head of that size. */
+  readonly note: string
+}
+
+/** The newest snapshot of a log in write-once storage. */
+export interface KeptSnapshot {
+  readonly size: number
+  /** Of its manifest. */
+  readonly key: string
+  readonly version: string
+  /** Until when all that it needs is locked at least, ms since the Unix epoch. */
+  readonly locked: number
+  /** Whether payloads were ever sealed with a key of ours. */
+  readonly sealed: boolean
 }
 
 /** Only these two stop cosigning: an included entry breaks the rules, or the log signed two histories. */
@@ -36,6 +50,12 @@ export interface Incident {
   readonly cleared: number | null
 }
 
+export interface UnkeptEvidence {
+  readonly id: number
+  readonly origin: string
+  readonly evidence: string
+}
+
 /** How long a write waits for another process, ms: `clear` beside `run`. */
 const BUSY_TIMEOUT = 5_000
 
@@ -45,8 +65,8 @@ function configure(db: Database.Database): void {
   db.pragma('foreign_keys = ON')
 }
 
-/** Makes the file for a witness called `name`. Throws USAGE when there is one already. */
-export function createState(file: string, name: string): void {
+/** Makes the file for a witness called `name`; `retention` in ms. Throws USAGE when there is one already. */
+export function createState(file: string, name: string, retention: number): void {
   if (existsSync(file)) throw new TreelineError('USAGE', `${file} exists already`)
   const db = new Database(file)
   try {
@@ -56,7 +76,7 @@ export function createState(file: string, name: string): void {
     // One transaction: a crash leaves no table, and a file that `open` refuses, or all of them.
     db.transaction(() => {
       db.exec(SCHEMA)
-      db.prepare('INSERT INTO witness (id, name) VALUES (1, ?)').run(name)
+      db.prepare('INSERT INTO witness (id, name, retention) VALUES (1, ?, ?)').run(name, retention)
       db.pragma(`user_version = ${SCHEMA_VERSION}`)
     })()
   } finally {
@@ -67,6 +87,8 @@ export function createState(file: string, name: string): void {
 export class WitnessState {
   /** Of the witness. */
   readonly name: string
+  /** How long what goes to write-once storage is locked, ms. */
+  readonly retention: number
   readonly #db: Database.Database
   readonly #sql
   readonly #advance: (origin: string, step: (stored: Cosigned | undefined) => Cosigned) => Cosigned
@@ -74,7 +96,11 @@ export class WitnessState {
 
   private constructor(db: Database.Database) {
     this.#db = db
-    this.name = db.prepare<[], string>('SELECT name FROM witness').pluck().get()!
+    const { name, retention } = db
+      .prepare<[], { name: string; retention: number }>('SELECT name, retention FROM witness')
+      .get()!
+    this.name = name
+    this.retention = retention
     this.#sql = {
       cosigned: db.prepare<[string], Row>('SELECT origin, size, root, time, note FROM cosigned WHERE origin = ?'),
       byHash: db.prepare<[string], Row>('SELECT origin, size, root, time, note FROM cosigned WHERE hash = ?'),
@@ -84,11 +110,13 @@ export class WitnessState {
       next: db.prepare(
         'UPDATE cosigned SET size = ?, root = ?, time = ?, note = ? WHERE origin = ? AND size = ? AND root = ?',
       ),
-      audited: db.prepare<[string], Audited>('SELECT size, subtrees, memory FROM audited WHERE origin = ?'),
-      firstAudit: db.prepare("INSERT OR IGNORE INTO audited (origin, size, subtrees, memory) VALUES (?, 0, x'', x'')"),
+      audited: db.prepare<[string], Audited>('SELECT size, subtrees, memory, note FROM audited WHERE origin = ?'),
+      firstAudit: db.prepare(
+        "INSERT OR IGNORE INTO audited (origin, size, subtrees, memory, note) VALUES (?, 0, x'', x'', '')",
+      ),
       // Sizes are text because u64 is more than SQLite's integers; a cast stops at 2^63 - 1, above every audited size.
       audit: db.prepare(
-        `UPDATE audited SET size = :size, subtrees = :subtrees, memory = :memory
+        `UPDATE audited SET size = :size, subtrees = :subtrees, memory = :memory, note = :note
          WHERE origin = :origin AND size = :from AND size <= :size
            AND :size <= (SELECT CAST(size AS INTEGER) FROM cosigned WHERE origin = :origin)`,
       ),
@@ -105,6 +133,21 @@ export class WitnessState {
         'SELECT kind, opened, evidence, cleared FROM incidents WHERE origin = ? ORDER BY id',
       ),
       clear: db.prepare('UPDATE incidents SET cleared = ? WHERE origin = ? AND cleared IS NULL'),
+      snapshot: db.prepare<[string], Omit<KeptSnapshot, 'sealed'> & { sealed: number }>(
+        'SELECT size, key, version, locked, sealed FROM snapshots WHERE origin = ?',
+      ),
+      // Neither back to a smaller snapshot, nor to none sealed, nor to an earlier end of its locks.
+      keepSnapshot: db.prepare(
+        `INSERT INTO snapshots (origin, size, key, version, locked, sealed)
+         VALUES (:origin, :size, :key, :version, :locked, :sealed)
+         ON CONFLICT (origin) DO UPDATE SET size = :size, key = :key, version = :version, locked = :locked,
+           sealed = max(sealed, :sealed)
+         WHERE size < :size OR (size = :size AND key = :key AND version = :version AND locked <= :locked)`,
+      ),
+      unkept: db.prepare<[], UnkeptEvidence>(
+        'SELECT id, origin, evidence FROM incidents WHERE kept = 0 ORDER BY id LIMIT 100',
+      ),
+      keepEvidence: db.prepare('UPDATE incidents SET kept = 1 WHERE id = ?'),
       probe: db.prepare('UPDATE witness SET probes = probes + 1'),
     }
     this.#advance = db.transaction((origin: string, step: (stored: Cosigned | undefined) => Cosigned) =>
@@ -201,6 +244,27 @@ export class WitnessState {
     if (this.#sql.audit.run({ origin, from, ...next }).changes !== 1) {
       throw new TreelineError('SIZE_CONFLICT', `the audit of ${origin} cannot go from ${from} to ${next.size}`)
     }
+  }
+
+  /** Undefined before the first. */
+  snapshot(origin: string): KeptSnapshot | undefined {
+    const row = this.#sql.snapshot.get(origin)
+    return row && { ...row, sealed: row.sealed === 1 }
+  }
+
+  /** Throws SIZE_CONFLICT when it is no successor of the one that is stored. */
+  keepSnapshot(origin: string, next: KeptSnapshot): void {
+    const { changes } = this.#guard(() => this.#sql.keepSnapshot.run({ ...next, origin, sealed: Number(next.sealed) }))
+    if (changes !== 1) throw new TreelineError('SIZE_CONFLICT', `a snapshot of ${origin} cannot go to ${next.size}`)
+  }
+
+  /** Evidence that is not in write-once storage yet. */
+  unkeptEvidence(): UnkeptEvidence[] {
+    return this.#sql.unkept.all()
+  }
+
+  keepEvidence({ id }: UnkeptEvidence): void {
+    this.#guard(() => this.#sql.keepEvidence.run(id))
   }
 
   /** Stops cosigning until `clear`; false when this incident is open already. `now` in ms. */

@@ -14,6 +14,7 @@ import { logVerifier, nativeVerify } from '../../witness/native-verify.ts'
 import { Watch } from '../../witness/watch.ts'
 import { type CosignedStore, Witness } from '../../witness/witness.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
+import { openWorm, type Worm } from './worm.ts'
 
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 /** For requests in flight when the witness stops, ms. */
@@ -29,6 +30,9 @@ export const runCommand: Command = {
     { name: 'audit-interval', value: 'MS', help: 'between two audits of the logs that have a URL', default: '10000' },
     { name: 'audit-patience', value: 'S', help: 'how long an audit may lag before cosigning stops', default: '3600' },
     { name: 'alert-webhook', value: 'URL', help: 'where alerts are POSTed as JSON, beside DIR/alerts.ndjson' },
+    { name: 'worm', value: 'STORE', help: 'where copies go that cannot be deleted: s3://BUCKET[/PREFIX] or a folder' },
+    { name: 'snapshot-interval', value: 'MS', help: 'between two snapshots of a log', default: '3600000' },
+    { name: 'new-keys', help: 'the keys that sealed earlier copies are lost: go on with new ones' },
     { name: 'log-level', value: 'LEVEL', help: `what goes to standard error: ${LEVELS.join(', ')}`, default: 'info' },
   ],
   run: (options) => run(options),
@@ -55,6 +59,7 @@ export async function run(
   // Before the lock, which would leave a file of its own in a folder that is none of a witness.
   const state = openState(data)
   let lock: { release(): void } | undefined
+  let worm: Worm | undefined
   try {
     lock = lockData(data)
     const cosigner = loadCosigner(data, state.name)
@@ -64,19 +69,27 @@ export async function run(
     if (webhook !== undefined && !/^https?:$/.test(URL.parse(webhook)?.protocol ?? ''))
       throw usage(`--alert-webhook takes a URL, not "${webhook}"`)
     const alerts = new Alerts({ file: join(data, 'alerts.ndjson'), webhook, metrics, logger, now: Date.now })
+    const spec = options.get('worm')
+    const interval = options.integer('snapshot-interval', 100, 30 * 86_400_000)
+    const newKeys = options.is('new-keys')
+    if (spec !== undefined)
+      worm = await openWorm({ data, spec, interval, newKeys, logs, state, alerts, metrics, logger })
+    const keys = worm?.keys
     const patience = 1000 * options.integer('audit-patience', 1, 1e7)
     const watched = logs.flatMap((log) => {
       if (log.url === undefined) return []
       const reader = new LogReader(log.url, log.tokenFile)
       const verifiers = log.keys.map(logVerifier)
       const parts = { log, reader, verifiers, state, alerts, verify: nativeVerify, now: Date.now, patience }
-      return [{ origin: log.origin, reader, auditor: new Auditor(parts) }]
+      const erase = keys && log.keeper && ((indexes: readonly number[]) => void keys.puncture(log.origin, indexes))
+      return [{ origin: log.origin, reader, auditor: new Auditor({ ...parts, ...(erase && { erase }) }) }]
     })
     const auditors = new Map(watched.map(({ origin, auditor }) => [origin, auditor]))
     const hold = (origin: string) => auditors.get(origin)?.hold
     const witness = new Witness({ state: wrap(state), logs, cosigner, now: Date.now, hold })
     const app = buildWitnessServer({ witness, state, metrics, logger })
-    const loops: readonly Loop[] = [new Watch(watched, options.integer('audit-interval', 10, 3_600_000), logger)]
+    const watch = new Watch(watched, options.integer('audit-interval', 10, 3_600_000), logger)
+    const loops: readonly Loop[] = worm === undefined ? [watch] : [watch, worm.copies]
 
     const url = await app.listen({ host, port }).catch((error: Error) => {
       throw usage(`cannot listen on ${options.need('listen')}: ${error.message}`)
@@ -90,6 +103,7 @@ export async function run(
     const stopped = told()
     for (const loop of loops) loop.start()
     console.log(`treeline-witness listens on ${url} as ${state.name} (${state.durability})`)
+    if (worm !== undefined) console.log(`copies go to ${worm.description}`)
     warnOfForgotten(logs)
     logger.info({ url, logs: logs.length }, 'started')
 
@@ -100,6 +114,7 @@ export async function run(
     logger.info('stopped')
     return EXIT.done
   } finally {
+    worm?.keys?.close()
     state.close()
     lock?.release()
   }

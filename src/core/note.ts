@@ -53,9 +53,9 @@ export const isKeyName = (name: string): boolean => name !== '' && !SPACE_OR_PLU
 
 const SIGNATURE_PREFIX = '— '
 
-/** Throws MALFORMED_NOTE. Nothing that it returns is verified yet. */
-export function parseNote(bytes: Uint8Array): Note {
-  if (bytes.length > MAX_NOTE_SIZE) throw malformed(`more than ${MAX_NOTE_SIZE} bytes`)
+/** `most`: bytes, for notes that only a known party writes. Throws MALFORMED_NOTE. Nothing that it returns is verified yet. */
+export function parseNote(bytes: Uint8Array, most = MAX_NOTE_SIZE): Note {
+  if (bytes.length > most) throw malformed(`more than ${most} bytes`)
   const message = fromUtf8(bytes)
   if (message === undefined) throw malformed('invalid UTF-8')
   if (/[\0-\x09\x0b-\x1f]/.test(message)) throw malformed('a control character other than newline')

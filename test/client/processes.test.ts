@@ -121,7 +121,8 @@ t.test('a log with two histories: exit 1, and evidence', async (t) => {
   const file = join(programs.state, log, faults[0]!)
   const { out } = await programs.expecting(0, ['verify', '--trust', 'trust.txt', file])
   // Which of the two depends on whether the second event was published before the first receipt was compared.
-  const differ = /signed two trees of size \d+ with different roots|signed at size \d+ is no part of what it signed at size/
+  const differ =
+    /signed two trees of size \d+ with different roots|signed at size \d+ is no part of what it signed at size/
   t.match(out, /^a fault is proved: .*log.example\/models/)
   t.match(out, differ)
   const other = programs.write('other.txt', `log ${otherKey}\nquorum none\n`)

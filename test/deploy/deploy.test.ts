@@ -13,7 +13,7 @@ const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8')
 
 t.test('every metric that a rule, a panel or a page names is one that a program has', async (t) => {
   const file = join(temporaryFolder(t), 'witness.db')
-  createState(file, 'w')
+  createState(file, 'w', 1e9)
   const state = WitnessState.open(file)
   const log = new Metrics().withProcess()
   log.watch(new Map())

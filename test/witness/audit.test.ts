@@ -1,8 +1,6 @@
 /** A witness that audits a real log: one that is honest, and one whose operator is not. */
 import { createHash } from 'node:crypto'
 import { cpSync, readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
@@ -11,162 +9,17 @@ import { addendumHash, joinAddendum } from '../../src/core/addendum.ts'
 import { fromHex, toUtf8 } from '../../src/core/bytes.ts'
 import { describe } from '../../src/core/describe.ts'
 import { formatEnvelope } from '../../src/core/dsse.ts'
-import { type Entry, EVENT, encodeEntry, REDACTION } from '../../src/core/entry.ts'
+import { type Entry, EVENT, REDACTION } from '../../src/core/entry.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { REDACTION_REQUEST } from '../../src/core/redaction.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { Keeper } from '../../src/log/keeper.ts'
-import { Alerts } from '../../witness/alerts.ts'
-import { Auditor } from '../../witness/auditor.ts'
-import { initWitness, openState, vkeysOf } from '../../witness/folder.ts'
-import { buildWitnessServer, closeWitnessServer } from '../../witness/http.ts'
-import { parseLogList } from '../../witness/log-list.ts'
-import { LogReader } from '../../witness/log-reader.ts'
-import { Metrics } from '../../witness/metrics.ts'
-import { logVerifier, nativeVerify } from '../../witness/native-verify.ts'
-import { Witness } from '../../witness/witness.ts'
 import { canonical } from '../core/paper-log.ts'
 import { Actor, event, redactionRequest, signedPolicy, statement } from '../support/actors.ts'
 import { TestCosigner } from '../support/cosigner.ts'
 import { ask, json, post } from '../support/http.ts'
-import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
-
-type Test = { teardown(f: () => unknown): unknown }
-const admins = [new Actor()]
-const signer = new Actor()
-const narrow = new Actor()
-const HOUR = 3_600_000
-
-type Spoil = (path: string, response: ServerResponse) => boolean
-
-/** Passes requests on to whatever `target` says, unless `spoil` answers itself. */
-async function proxy(t: Test, way: { target: string; spoil: Spoil }): Promise<string> {
-  const server = createServer((incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const { method, headers, url: path = '/' } = incoming
-    if (way.spoil(path, outgoing)) return
-    const onward = request(new URL(way.target), { method, headers, path, agent: false }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
-      answer.pipe(outgoing)
-    })
-    onward.on('error', () => outgoing.destroy())
-    incoming.pipe(onward)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-async function setUp(t: Test, { patience = HOUR, elsewhere = '' } = {}) {
-  const data = temporaryFolder(t)
-  const rules = [{ actor: signer }, { actor: narrow, subjects: ['model/*'] }]
-  const { vkey, document } = await makeEventLog(data, admins, rules)
-  const trust = parseWitnessPolicy(toUtf8(`log ${vkey}\nquorum none\n`))
-  const folder = temporaryFolder(t)
-  const cosigner = initWitness(folder, { name: 'witness.example/w', mlDsa: false, newState: false })
-  const state = openState(folder)
-  const way: { target: string; spoil: Spoil } = { target: '', spoil: () => false }
-  const url = await proxy(t, way)
-  const genesis = readGenesis(data)
-  const listed = {
-    vkeys: [vkey],
-    url: `${url}/test`,
-    keeper: true,
-    genesis,
-    ...(elsewhere && { witnesses: [elsewhere] }),
-  }
-  const [log] = parseLogList(toUtf8(JSON.stringify({ logs: [listed] })), cosigner.keys)
-  const said: { kind: string; why: string }[] = []
-  const write = (line: object) => void ('kind' in line && said.push(line as { kind: string; why: string }))
-  const logger = {
-    info: () => {},
-    warn: write,
-    error: (line: object) => said.push({ kind: 'error', why: JSON.stringify(line) }),
-  }
-  const metrics = new Metrics(state)
-  const clock = { ahead: 0 }
-  const now = () => Date.now() + clock.ahead
-  const hooks: string[] = []
-  const hook = createServer((request_, response) => {
-    request_.on('data', (part) => hooks.push(String(part)))
-    request_.on('end', () => response.end())
-  })
-  await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
-  const webhook = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`
-  const alerts = new Alerts({ file: join(folder, 'alerts.ndjson'), webhook, metrics, logger, now })
-  const reader = new LogReader(log!.url!)
-  const auditor = new Auditor({
-    ...{ log: log!, reader, verifiers: log!.keys.map(logVerifier), state, alerts },
-    ...{ verify: nativeVerify, now, patience },
-  })
-  const witness = new Witness({ state, logs: [log!], cosigner, now, hold: () => auditor.hold })
-  const app = buildWitnessServer({ witness, state, metrics, logger })
-  const witnessUrl = await app.listen({ host: '127.0.0.1', port: 0 })
-  const policy = parseWitnessPolicy(
-    toUtf8(`log ${vkey}\nwitness w ${vkeysOf(cosigner).trim()} ${witnessUrl}\nquorum w\n`),
-  )
-  const server = await startServer(data, { witnesses: policy, publishInterval: 10 })
-  way.target = server.url
-  t.teardown(async () => {
-    await server.close()
-    await closeWitnessServer(app, 100)
-    await reader.close()
-    await alerts.close()
-    hook.closeAllConnections()
-    hook.close()
-    state.close()
-  })
-  const served = server.opened.logs.get('test')!
-  const cosigned = () => Number(state.cosigned(ORIGIN)?.size ?? 0)
-  return {
-    ...{
-      data,
-      folder,
-      vkey,
-      trust,
-      document,
-      state,
-      way,
-      said,
-      clock,
-      hooks,
-      auditor,
-      server,
-      served,
-      witnessUrl,
-      alerts,
-    },
-    audited: () => state.audited(ORIGIN)?.size ?? 0,
-    cosigned,
-    async submit(subject: string, actor = signer) {
-      const answer = await post(server.url, '/test/v1/events', event(actor, subject))
-      if (answer.status !== 201) throw new Error(answer.body.toString())
-      return json(answer).index as number
-    },
-    /** Past the log's own rules, as its operator could. */
-    async force(entry: Entry, addendum?: Uint8Array) {
-      const placed = { entry: encodeEntry(entry), ...(addendum && { addendum }) }
-      return (await served.log.append({ size: 1_000, place: () => placed })).index
-    },
-    /** Waits until all that was committed is cosigned, and audits. */
-    async step() {
-      const { size } = served.log.head.tree
-      for (let i = 0; i < 400 && cosigned() < size; i++) await new Promise((resolve) => setTimeout(resolve, 20))
-      await auditor.step()
-    },
-  }
-}
-
-function readGenesis(data: string): string {
-  const db = new Database(join(data, 'logs/test/log.db'), { readonly: true })
-  const { bundle } = db.prepare('SELECT bundle FROM entries WHERE first = 0').get() as { bundle: Buffer }
-  db.close()
-  return createHash('sha256')
-    .update(Buffer.concat([Buffer.of(0), bundle.subarray(2)]))
-    .digest('hex')
-}
+import { ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
+import { admins, HOUR, narrow, type Spoil, setUp, signer } from './watched-log.ts'
 
 /** What the log would make of an event, with changes. */
 function forged(subject: string, actor: Actor, change: object = {}): { entry: Entry; addendum: Uint8Array } {

@@ -35,7 +35,7 @@ export interface FolderOptions {
 export function makeVectorFolder(data: string, { name = keys.keys.w1.name, mlDsa = false }: FolderOptions = {}): void {
   writeNewFile(join(data, 'witness.key'), pemOf(ED25519_DER, keys.keys.w1.seed_hex))
   if (mlDsa) writeNewFile(join(data, 'witness-ml-dsa.key'), pemOf(ML_DSA_44_DER, keys.keys.w3.seed_hex))
-  createState(join(data, 'witness.db'), name)
+  createState(join(data, 'witness.db'), name, 1e9)
 }
 
 export interface TestWitness {

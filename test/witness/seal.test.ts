@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import t from 'tap'
 import { toHex, toUtf8 } from '../../src/core/bytes.ts'
 import { sha256 } from '../../src/core/platform.node.ts'
-import { DEPTH, deriveLeaf, puncture, rootNode } from '../../witness/seal/ggm.ts'
+import { DEPTH, deriveLeaf, deriveLeaves, puncture, rootNode } from '../../witness/seal/ggm.ts'
 import { open, seal } from '../../witness/seal/seal.ts'
 
 const seed = Uint8Array.from({ length: 32 }, (_, i) => i)
@@ -44,6 +44,20 @@ t.test('a punctured leaf is gone, and every other stays as it was', (t) => {
     t.equal(puncture(nodes, index), undefined)
   }
   for (const index of [1, 6, 9, 300, 2 ** 39]) t.same(deriveLeaf(nodes, index), deriveLeaf([rootNode(seed)], index))
+  for (const [from, to] of [
+    [0, 300],
+    [5, 10],
+    [7, 9],
+    [255, 257],
+    [2 ** 40 - 3, 2 ** 40],
+    [2 ** 39 - 2, 2 ** 39 + 2],
+  ] as const) {
+    const leaves = Array.from({ length: to - from }, (_, i) =>
+      gone.includes(from + i) ? undefined : deriveLeaf([rootNode(seed)], from + i),
+    )
+    t.same(deriveLeaves(nodes, from, to), leaves, `${from} to ${to}, at once`)
+  }
+  t.throws(() => deriveLeaves(nodes, 0, 2 ** 40 + 1), RangeError)
   t.end()
 })
 

@@ -30,7 +30,7 @@ const head = (size: bigint, time = 1, fill = 1): Cosigned => ({
 
 function open(t: Test): { state: WitnessState; file: string } {
   const file = join(temporaryFolder(t), 'witness.db')
-  createState(file, 'witness.example/w')
+  createState(file, 'witness.example/w', 1e9)
   const state = WitnessState.open(file)
   t.teardown(() => state.close())
   return { state, file }
@@ -90,7 +90,12 @@ t.test('a step that throws changes nothing', (t) => {
 
 t.test('the audited size goes forward only, and never above the cosigned one', (t) => {
   const { state } = open(t)
-  const audited = (size: number) => ({ size, subtrees: Buffer.alloc(32, size), memory: Buffer.from(`at ${size}`) })
+  const audited = (size: number) => ({
+    size,
+    subtrees: Buffer.alloc(32, size),
+    memory: Buffer.from(`at ${size}`),
+    note: 'n',
+  })
   t.throws(() => state.advanceAudit(ORIGIN, 0, audited(0)), { code: 'SIZE_CONFLICT' }, 'nothing was cosigned')
   state.advance(ORIGIN, () => head(10n))
   t.equal(state.audited(ORIGIN), undefined)
@@ -142,7 +147,7 @@ t.test('a file that is not the state of a witness is refused', (t) => {
   const file = join(temporaryFolder(t), 'witness.db')
   writeFileSync(file, '')
   t.throws(() => WitnessState.open(file), { code: 'USAGE' }, 'an empty file, as a crash of init leaves it')
-  t.throws(() => createState(file, 'w'), { code: 'USAGE' })
+  t.throws(() => createState(file, 'w', 1e9), { code: 'USAGE' })
   t.end()
 })
 
@@ -248,7 +253,7 @@ t.test('a frozen log is answered 503 until it is cleared, with a reason', async 
   witness.state.clear(ORIGIN, 2)
   t.equal((await add(witness.url, log.request(1))).status, 200)
   t.equal((await send(witness.url, `${path}/faults`)).body, 'the evidence\n', 'clearing forgets nothing')
-  witness.state.advanceAudit(ORIGIN, 0, { size: 1, subtrees: Buffer.alloc(32), memory: Buffer.alloc(0) })
+  witness.state.advanceAudit(ORIGIN, 0, { size: 1, subtrees: Buffer.alloc(32), memory: Buffer.alloc(0), note: 'n' })
   const audited = await send(witness.url, `${path}/audited`)
   t.same(JSON.parse(audited.body), { origin: ORIGIN, cosigned: 1, audited: 1 })
 })
@@ -348,23 +353,30 @@ t.test('a list of logs is read strictly', (t) => {
 t.test('keys are made once, for their owner alone, and belong to one name and one state', (t) => {
   const data = temporaryFolder(t)
   const name = 'witness.example/made'
-  const made = initWitness(data, { name, mlDsa: true, newState: false })
+  const made = initWitness(data, { name, mlDsa: true, newState: false, retention: 1e9 })
   t.same(
     made.keys.map(({ type }) => type),
     [4, 6],
   )
   t.equal(vkeysOf(loadCosigner(data, name)), vkeysOf(made))
-  t.throws(() => initWitness(data, { name, mlDsa: false, newState: false }), { code: 'USAGE' }, 'there is one')
+  t.throws(
+    () => initWitness(data, { name, mlDsa: false, newState: false, retention: 1e9 }),
+    { code: 'USAGE' },
+    'there is one',
+  )
   rmSync(join(data, 'witness.db'))
   t.throws(
-    () => initWitness(data, { name, mlDsa: false, newState: false }),
+    () => initWitness(data, { name, mlDsa: false, newState: false, retention: 1e9 }),
     /--new-state/,
     'a lost state is no new one',
   )
   t.notOk(existsSync(join(data, 'witness.db')))
-  t.throws(() => initWitness(data, { name: 'other.example', mlDsa: false, newState: true }), /another name/)
-  t.throws(() => initWitness(data, { name, mlDsa: true, newState: true }), { code: 'USAGE' })
-  t.equal(vkeysOf(initWitness(data, { name, mlDsa: false, newState: true })), vkeysOf(made))
+  t.throws(
+    () => initWitness(data, { name: 'other.example', mlDsa: false, newState: true, retention: 1e9 }),
+    /another name/,
+  )
+  t.throws(() => initWitness(data, { name, mlDsa: true, newState: true, retention: 1e9 }), { code: 'USAGE' })
+  t.equal(vkeysOf(initWitness(data, { name, mlDsa: false, newState: true, retention: 1e9 })), vkeysOf(made))
   const key = join(data, 'witness.key')
   for (const mode of [0o640, 0o604]) {
     chmodSync(key, mode)
@@ -378,10 +390,10 @@ t.test('keys are made once, for their owner alone, and belong to one name and on
   t.throws(() => loadCosigner(data, name), /does not exist/)
   const empty = temporaryFolder(t)
   for (const bad of ['', 'a b', 'a+b', 'x'.repeat(256)]) {
-    t.throws(() => initWitness(empty, { name: bad, mlDsa: false, newState: false }), { code: 'USAGE' })
+    t.throws(() => initWitness(empty, { name: bad, mlDsa: false, newState: false, retention: 1e9 }), { code: 'USAGE' })
   }
   t.throws(
-    () => initWitness(empty, { name, mlDsa: false, newState: true }),
+    () => initWitness(empty, { name, mlDsa: false, newState: true, retention: 1e9 }),
     { code: 'USAGE' },
     'no keys to be new beside',
   )

@@ -23,10 +23,16 @@ const RIGHT = Uint8Array.of(1)
 // Division, not shifts: positions reach 2^40.
 const above = (index: number, depth: number): number => Math.floor(index / 2 ** (DEPTH - depth))
 
-const child = ({ depth, position, secret }: GgmNode, right: boolean): GgmNode => ({
+type Place = Pick<GgmNode, 'depth' | 'position'>
+
+const below = ({ depth, position }: Place, right: boolean): Place => ({
   depth: depth + 1,
   position: 2 * position + Number(right),
-  secret: hmacSha256(secret, right ? RIGHT : LEFT),
+})
+
+const child = (node: GgmNode, right: boolean): GgmNode => ({
+  ...below(node, right),
+  secret: hmacSha256(node.secret, right ? RIGHT : LEFT),
 })
 
 const covers = (node: GgmNode, index: number): boolean => above(index, node.depth) === node.position
@@ -44,6 +50,25 @@ export function deriveLeaf(nodes: readonly GgmNode[], index: number): Uint8Array
   if (node === undefined) throw new TreelineError('REDACTED', `the key of entry ${index} was destroyed`, { index })
   while (node.depth < DEPTH) node = child(node, above(index, node.depth + 1) % 2 === 1)
   return node.secret
+}
+
+/** The leaves [from, to), undefined where punctured: some two derivations a leaf instead of forty. */
+export function deriveLeaves(nodes: readonly GgmNode[], from: number, to: number): (Uint8Array | undefined)[] {
+  checkIndex(from)
+  checkIndex(to - 1)
+  const leaves = new Array<Uint8Array | undefined>(to - from).fill(undefined)
+  const walk = (node: GgmNode): void => {
+    if (node.depth === DEPTH) leaves[node.position - from] = node.secret
+    else for (const right of [false, true]) if (overlaps(below(node, right), from, to)) walk(child(node, right))
+  }
+  for (const node of nodes) if (overlaps(node, from, to)) walk(node)
+  return leaves
+}
+
+/** Whether leaves of a subtree lie in [from, to). */
+function overlaps({ depth, position }: Place, from: number, to: number): boolean {
+  const width = 2 ** (DEPTH - depth)
+  return position * width < to && (position + 1) * width > from
 }
 
 /** What derives every leaf but this one: at most 40 siblings for the node that covered it. Undefined when none does. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { TreelineError } from '../../src/core/errors.ts'
-import { DEPTH, deriveLeaf, type GgmNode, puncture, rootNode } from './ggm.ts'
+import { DEPTH, deriveLeaf, deriveLeaves, type GgmNode, puncture, rootNode } from './ggm.ts'
 import type { KeyBackup } from './key-backup.ts'
 
 const SCHEMA = `
@@ -47,10 +47,15 @@ export class KeyStore {
         'UPDATE keys SET confirmed = @to WHERE confirmed <= @to AND generation >= @to AND scrubbed >= @to',
       ),
       addOrigin: this.#db.prepare('INSERT OR IGNORE INTO origins VALUES (?)'),
+      has: this.#db.prepare('SELECT 1 FROM origins WHERE origin = ?'),
       // The cast: a number arrives as REAL, and would be divided as one.
       covering: this.#db.prepare<[string, number], GgmNode>(
         `SELECT depth, position, secret FROM nodes
          WHERE origin = ? AND position = CAST(? AS INTEGER) / (1 << (${DEPTH} - depth))`,
+      ),
+      overlapping: this.#db.prepare<[string, number, number], GgmNode>(
+        `SELECT depth, position, secret FROM nodes WHERE origin = ?
+         AND position << (${DEPTH} - depth) < ? AND (position + 1) << (${DEPTH} - depth) > ?`,
       ),
       add: this.#db.prepare('INSERT INTO nodes VALUES (?, ?, ?, ?)'),
       origins: this.#db.prepare<[], string>('SELECT origin FROM origins ORDER BY origin').pluck(),
@@ -70,6 +75,10 @@ export class KeyStore {
     return this.#sql.status.get()!
   }
 
+  has(origin: string): boolean {
+    return this.#sql.has.get(origin) !== undefined
+  }
+
   /** Makes the seed of an origin, once; later calls change nothing, also after punctures. */
   addOrigin(origin: string): void {
     this.#db.transaction(() => {
@@ -85,20 +94,29 @@ export class KeyStore {
     return deriveLeaf(this.#covering(origin, index), index)
   }
 
-  /** Destroys the key of an entry; false when it was gone. Returns once its bytes are in no file. */
-  puncture(origin: string, index: number): boolean {
+  /** The GGM leaves of the entries [from, to); undefined where they were punctured. */
+  leaves(origin: string, from: number, to: number): (Uint8Array | undefined)[] {
+    return deriveLeaves(this.#sql.overlapping.all(origin, to, from), from, to)
+  }
+
+  /** Destroys the keys of entries, and says how many there were. Returns once their bytes are in no file. */
+  puncture(origin: string, indexes: readonly number[]): number {
     const done = this.#db
       .transaction(() => {
-        const change = puncture(this.#covering(origin, index), index)
-        if (change === undefined) return false
-        this.#sql.remove.run(origin, change.removed.depth, change.removed.position)
-        for (const node of change.added) this.#insert(origin, node)
-        this.#sql.advance.run()
-        return true
+        let count = 0
+        for (const index of indexes) {
+          const change = puncture(this.#covering(origin, index), index)
+          if (change === undefined) continue
+          this.#sql.remove.run(origin, change.removed.depth, change.removed.position)
+          for (const node of change.added) this.#insert(origin, node)
+          count++
+        }
+        if (count > 0) this.#sql.advance.run()
+        return count
       })
       .immediate()
-    // Dies here: the rows are gone, the bytes are not; `scrubbed` is behind, and the next start finishes it.
-    this.#scrub()
+    // Dies here, or another process reads: the rows are gone, the bytes are not; `scrubbed` is behind, and the next call or start finishes it.
+    if (this.#sql.unscrubbed.get() !== undefined) this.#scrub()
     return done
   }
 
