@@ -7,7 +7,8 @@
  *   npm run quickstart -- --once           ends instead
  *   npm run quickstart -- --seed 3         another model
  */
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import Database from 'better-sqlite3'
@@ -74,8 +75,10 @@ function prepare(logPort: number, witnessPort: number): { readonly vkey: string 
 }
 
 async function quickstart(): Promise<number> {
+  thaw()
   rmSync(FOLDER, { recursive: true, force: true })
   mkdirSync(FOLDER)
+  mkdirSync(path('worm'))
   const port = await choosePort(8640)
   const witnessPort = await choosePort(8641)
   const serve = () =>
@@ -93,7 +96,8 @@ async function quickstart(): Promise<number> {
   const [{ genesis }] = (await (await fetch(url.replace('/models', '/v1/logs'))).json()) as [{ genesis: string }]
   writeFileSync(path('logs.json'), JSON.stringify({ logs: [{ vkeys: [vkey], url, genesis, keeper: true }] }))
   const watch = ['run', '--data', 'witness', '--logs', 'logs.json', '--listen', `127.0.0.1:${witnessPort}`]
-  await programs.start('treeline-witness', [...watch, '--audit-interval', '500'])
+  const often = ['--audit-interval', '500', '--snapshot-interval', '1000']
+  await programs.start('treeline-witness', [...watch, '--worm', 'worm', ...often])
   programs.run('treeline', ['trust', url])
   console.log('  trust.txt has this key, the key of the witness, and says that nothing counts without it')
   const log = ['--log', url, '--trust', 'trust.txt']
@@ -119,11 +123,15 @@ async function quickstart(): Promise<number> {
   say('3. The checkpoint that the witness cosigned, and the evidence for the model, verified with the server stopped')
   programs.run('treeline', ['evidence', '--log', url, String(index), '--out', 'model.tlog-proof'])
   console.log((await published()).replace(/^/gm, '  ').trimEnd())
+  await untilCopied(steps.size + 1)
   await programs.stop('treeline-server')
   const verify = ['verify', '--trust', 'trust.txt', '--artifact', 'run/model/model.json']
   programs.run('treeline', [...verify, 'model.tlog-proof'])
 
-  say('4. What is tampered with is caught')
+  say('4. The copy that the witness keeps in write-once storage, read back object by object')
+  programs.run('treeline-witness', ['verify', '--data', 'witness', '--worm', 'worm', '--report', 'copy.report'])
+
+  say('5. What is tampered with is caught')
   const evidence = readFileSync(path('model.tlog-proof'))
   const at = evidence.indexOf('extra ') + 200
   evidence[at] = evidence[at] === 0x41 ? 0x42 : 0x41
@@ -134,7 +142,7 @@ async function quickstart(): Promise<number> {
     expected: 1,
   })
 
-  say('5. The server again: a second submission is recognised, and the whole tree is checked from the entries')
+  say('6. The server again: a second submission is recognised, and the whole tree is checked from the entries')
   cpSync(path('data'), path('data.old'), { recursive: true })
   await serve()
   programs.run('treeline', submission(log, steps.get('train')!))
@@ -144,7 +152,7 @@ async function quickstart(): Promise<number> {
   await untilCovered(published, steps.size + 2)
   await programs.stop('treeline-server')
 
-  say('6. Behind the back of the log: an entry changed, then the whole folder rolled back to an older copy')
+  say('7. Behind the back of the log: an entry changed, then the whole folder rolled back to an older copy')
   cpSync(path('data'), path('data.good'), { recursive: true })
   changeEntry()
   programs.run('treeline-server', ['check', '--data', 'data'], { expected: 1 })
@@ -169,6 +177,7 @@ async function quickstart(): Promise<number> {
   say(
     `The log is at ${url}, its witness at http://127.0.0.1:${witnessPort}. Ctrl-C ends both; everything is in ${FOLDER}.`,
   )
+  console.log('  Where its files are immutable, "chattr -R -i quickstart-data/worm" lets the copies be removed.')
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => programs.kill())
   await programs.ended('treeline-server')
   return 0
@@ -177,6 +186,21 @@ async function quickstart(): Promise<number> {
 async function untilCovered(published: () => Promise<string>, size: number): Promise<void> {
   for (let i = 0; i < 100 && Number((await published()).split('\n')[1]) < size; i++)
     await new Promise((resolve) => setTimeout(resolve, 100))
+}
+
+/** Snapshots follow the audits, which follow the cosignatures. */
+async function untilCopied(size: number): Promise<void> {
+  const copied = () => programs.run('treeline-witness', ['status', '--data', 'witness', '--json'], { quiet: true })
+  for (let i = 0; i < 40; i++) {
+    const { logs } = JSON.parse(copied()) as { logs: readonly { copied: string }[] }
+    if (Number(logs[0]?.copied ?? 0) >= size) return
+    await new Promise((resolve) => setTimeout(resolve, 250))
+  }
+}
+
+/** Copies of an earlier run may be immutable, as they would have to be. */
+function thaw(): void {
+  if (existsSync(path('worm'))) spawnSync('chattr', ['-R', '-i', path('worm')], { stdio: 'ignore' })
 }
 
 /** One byte of one entry, in the database. */

@@ -3,7 +3,7 @@ import { type Command, EXIT, printable } from '../cli.ts'
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'Says how far each log was cosigned and audited, and which are frozen; also while the witness runs.',
+  summary: 'Says how far each log was cosigned, audited and copied, and which are frozen; also while the witness runs.',
   flags: [
     { name: 'data', value: 'DIR', help: 'the data folder', required: true },
     { name: 'json', help: 'print JSON: sizes as text, times in ms' },
@@ -17,6 +17,7 @@ export const statusCommand: Command = {
           origin,
           cosigned: String(size),
           audited: String(state.audited(origin)?.size ?? 0),
+          copied: String(state.snapshot(origin)?.size ?? 0),
           time: time * 1000,
           frozen: incident === undefined ? null : { kind: incident.kind, since: incident.opened },
         }
@@ -35,12 +36,14 @@ interface Line {
   readonly origin: string
   readonly cosigned: string
   readonly audited: string
+  /** In write-once storage. */
+  readonly copied: string
   readonly time: number
   readonly frozen: { readonly kind: string; readonly since: number } | null
 }
 
-const line = ({ origin, cosigned, audited, time, frozen }: Line): string =>
-  `${printable(origin)}: cosigned ${cosigned} at ${date(time)}, audited ${audited}${
+const line = ({ origin, cosigned, audited, copied, time, frozen }: Line): string =>
+  `${printable(origin)}: cosigned ${cosigned} at ${date(time)}, audited ${audited}, copied ${copied}${
     frozen === null ? '' : `, frozen since ${date(frozen.since)}: ${frozen.kind}`
   }`
 

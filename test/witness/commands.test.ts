@@ -86,7 +86,7 @@ t.test('init, run, status and clear', async (t) => {
   t.equal((await add(witness.url, log.request(1))).status, 503)
   t.match(
     (await run(t, 'status', '--data', data)).output,
-    /cosigned 1 at 20.*, audited 0, frozen since 2026-01-01.*: fork/,
+    /cosigned 1 at 20.*, audited 0, copied 0, frozen since 2026-01-01.*: fork/,
   )
   const { name, logs: listed } = JSON.parse((await run(t, 'status', '--data', data, '--json')).output)
   t.equal(name, NAME)
