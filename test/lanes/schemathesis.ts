@@ -3,13 +3,13 @@
  * envelopes, so that the log takes what was made up. Nothing may end in a 5xx or in an answer that is not described; and a server that
  * breaks its word behind a proxy must be found out, or the judge's consent would mean nothing.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Actor, policyDocument, signedPolicy } from '../support/actors.ts'
 import { check, type Finished, initRaw, lane, must, ROOT, run, SERVER, startServer, tempFolder } from './lane.ts'
-import { needProgram } from './tools.ts'
+import { pythonTool } from './tools.ts'
 
 const TOOL = join(ROOT, 'test/tools/schemathesis')
 const ORIGIN = 'lane.example/events'
@@ -20,7 +20,7 @@ const LOGGED = 200
 const HONEST = 'a proxy that breaks nothing'
 
 async function judgeApi(): Promise<void> {
-  const schemathesis = await install()
+  const schemathesis = await pythonTool('schemathesis', 'schemathesis')
   const data = tempFolder()
   const actors = join(tempFolder(), 'actors.json')
   await makeLogs(data, actors)
@@ -196,22 +196,6 @@ async function makeLogs(data: string, actorsFile: string): Promise<void> {
     administrator: pem(administrator),
   }
   writeFileSync(actorsFile, JSON.stringify(actors))
-}
-
-/** Into a virtual environment of its own, once for each set of versions. */
-async function install(): Promise<string> {
-  const requirements = readFileSync(join(TOOL, 'requirements.txt'), 'utf8')
-  const [, version = ''] = /^schemathesis==(.+)$/m.exec(requirements) ?? []
-  const folder = join(ROOT, 'node_modules/.cache/schemathesis', version)
-  const installed = join(folder, 'requirements.txt')
-  if (!existsSync(installed) || readFileSync(installed, 'utf8') !== requirements) {
-    await needProgram('python3', 'install Python 3.11 or later, with venv (python3-venv on Debian)')
-    await must('python3', ['-m', 'venv', '--clear', folder])
-    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', join(TOOL, 'requirements.txt')]
-    await must(join(folder, 'bin/python'), pip, { seconds: 300 })
-    writeFileSync(installed, requirements)
-  }
-  return join(folder, 'bin/schemathesis')
 }
 
 await lane(judgeApi)

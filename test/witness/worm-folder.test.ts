@@ -75,6 +75,9 @@ t.test('what a killed writer leaves is swept, and never seen', async (t) => {
   // Dead before its link; and after it, when the file has two names.
   const temporary = join(path, '~writing', 'dead')
   writeFileSync(temporary, BYTES.subarray(3))
+  const trial = join(path, '~trial-dead')
+  writeFileSync(trial, '')
+  spawnSync('chattr', ['+i', trial])
   const half = join(path, 'log/entries/5-9')
   writeFileSync(join(path, '~writing', 'linked'), 'four', { mode: 0o444 })
   linkSync(join(path, '~writing', 'linked'), half)
@@ -94,6 +97,7 @@ t.test('what a killed writer leaves is swept, and never seen', async (t) => {
   Date.now = () => now() + 2 * HOUR
   await (await FolderStore.open(path)).put('log/old', BYTES, UNTIL)
   t.notOk(existsSync(temporary))
+  t.notOk(existsSync(trial), 'nor what the killed opening of a store left')
   t.equal(await keysOf(later.list('')), `${KEY} log/entries/5-9 log/old log/young`)
 })
 

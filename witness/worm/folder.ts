@@ -17,6 +17,8 @@ import { type Lock, MAX_OBJECT_SIZE, type ObjectVersion, type WormStore } from '
 
 /** No key has a tilde, so nothing in it is ever taken for an object. */
 const WRITING = '~writing'
+/** Files on which an opened store tries whether it can make them immutable. */
+const TRIAL = '~trial-'
 const HOUR = 3_600_000
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW
 
@@ -39,7 +41,7 @@ export class FolderStore implements WormStore {
     const device = await stat(path).catch(() => undefined)
     if (device?.isDirectory() !== true) throw new TreelineError('USAGE', `no such folder: ${path}`)
     const root = await realpath(path)
-    return new FolderStore(root, device, await canSeal(join(root, `${WRITING}-${hex()}`)))
+    return new FolderStore(root, device, await canSeal(join(root, TRIAL + hex())))
   }
 
   async put(key: string, bytes: Uint8Array, until: number): Promise<ObjectVersion> {
@@ -173,10 +175,19 @@ export class FolderStore implements WormStore {
     if (this.#swept) return
     const folder = join(this.#root, WRITING)
     await mkdir(folder, { recursive: true })
+    const isOld = async (file: string): Promise<boolean> => {
+      const stats = await lstat(file).catch(() => undefined)
+      return stats !== undefined && stats.ctimeMs < Date.now() - HOUR
+    }
+    // Refused where it is a second name of a file that is immutable by now.
     for (const name of await readdir(folder)) {
-      const { ctimeMs } = await lstat(join(folder, name)).catch(() => ({ ctimeMs: Number.POSITIVE_INFINITY }))
-      // Refused where it is a second name of a file that is immutable by now.
-      if (ctimeMs < Date.now() - HOUR) await rm(join(folder, name)).catch(() => {})
+      if (await isOld(join(folder, name))) await rm(join(folder, name)).catch(() => {})
+    }
+    for (const name of await readdir(this.#root)) {
+      const file = join(this.#root, name)
+      if (!name.startsWith(TRIAL) || !(await isOld(file))) continue
+      await unseal(file).catch(() => {})
+      await rm(file).catch(() => {})
     }
     this.#swept = true
   }

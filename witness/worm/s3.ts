@@ -204,6 +204,8 @@ export class S3Store implements WormStore {
         ),
       )
       for (const { Key = '', VersionId: version = '' } of page.Versions ?? []) {
+        // And some repeat the version at it.
+        if (Key === from[0] && version === from[1]) continue
         const key = Key.slice(this.#prefix.length)
         // What is no key of ours was put there by others.
         if (key > after && isKey(key)) yield { key, version }
