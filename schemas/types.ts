@@ -37,6 +37,21 @@ export type LogList = {
    * Size of the published checkpoint.
    */
   published: number | null
+  /**
+   * Made from a copy after the log was lost: it answers reads, and never signs or takes an entry again.
+   */
+  restored?: true
+  /**
+   * The log that this one goes on from, and the largest tree of it that witnesses have cosigned, as the genesis says.
+   */
+  successorOf?: {
+    origin: string
+    size: number
+    /**
+     * 32 bytes in standard base64.
+     */
+    root: string
+  }
 }[]
 
 /**
@@ -260,6 +275,10 @@ export interface Event {
     index: number
     reason: string
   } | null
+  /**
+   * The signed document is not there although nobody redacted it: the log was restored from a copy that did not have it.
+   */
+  missing?: true
 }
 /**
  * A page of events.
@@ -348,6 +367,17 @@ export interface WritePolicy {
      */
     sha256: string
   } | null
+  /**
+   * In the first policy of a log that takes the place of another: that log, and the largest tree of it that witnesses have cosigned. In no later one.
+   */
+  successorOf?: {
+    origin: string
+    size: number
+    /**
+     * 32 bytes in standard base64.
+     */
+    root: string
+  }
   /**
    * Verifier keys of the log itself.
    *
@@ -441,6 +471,10 @@ export interface Readiness {
   logs: {
     name: string
     ready: boolean
+    /**
+     * It answers reads and never takes an entry again; the server is ready all the same.
+     */
+    restored?: true
     code: string | null
     /**
      * What to do.

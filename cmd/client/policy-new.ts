@@ -1,10 +1,11 @@
-import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
+import { fromUtf8, toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { formatPublicKeyBase64, type PublicKey } from '../../src/core/keys.ts'
+import { predecessorOf } from '../../src/core/predecessor.ts'
 import { parseVkey } from '../../src/core/vkey.ts'
 import { parseWritePolicy } from '../../src/core/write-policy.ts'
 import { type Command, EXIT, usage } from '../cli.ts'
-import { OUT_FLAG, readPublicKey, timeOf, writeOutput } from './common.ts'
+import { OUT_FLAG, readInput, readPublicKey, timeOf, writeOutput } from './common.ts'
 
 const SIGNER = 'NAME=FILE.pub[,types=P|P][,subjects=P|P][,keyids=K|K][,from=TIME][,until=TIME][,shared]'
 const SETTINGS = ['types', 'subjects', 'keyids', 'from', 'until']
@@ -25,6 +26,11 @@ export const policyNewCommand: Command = {
     },
     { name: 'redactor-threshold', value: 'N', help: 'how many redactors it takes', default: '1' },
     { name: 'produces', value: 'TYPE', help: 'events of this type made their subjects', multiple: true },
+    {
+      name: 'successor-of',
+      value: 'FILE',
+      help: 'the last witnessed checkpoint of the log that this one takes the place of',
+    },
     { name: 'private', value: 'TYPE', help: 'digests of this type stay out of the tree', multiple: true },
     OUT_FLAG,
   ],
@@ -35,6 +41,7 @@ export const policyNewCommand: Command = {
       origin: parseVkey(vkey).name,
       sequence: 0,
       previous: null,
+      ...successorOf(options.get('successor-of')),
       logKeys: [vkey],
       administrators: {
         threshold: options.integer('threshold', 1, 1_000),
@@ -51,6 +58,16 @@ export const policyNewCommand: Command = {
     writeOutput(options.get('out'), fromUtf8(text)!)
     return EXIT.done
   },
+}
+
+function successorOf(file: string | undefined): object {
+  if (file === undefined) return {}
+  try {
+    const { origin, size, root } = predecessorOf(readInput(file))
+    return { successorOf: { origin, size, root: toBase64(root) } }
+  } catch (error) {
+    throw error instanceof TreelineError ? usage(`${file}: ${error.message}`) : error
+  }
 }
 
 /** Throws USAGE for what no log would take. */

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
+import { predecessorOf } from '../../src/core/predecessor.ts'
 import { formatVkey } from '../../src/core/vkey.ts'
-import { genesisOf } from '../../src/log/genesis.ts'
+import { checkSuccessor, genesisOf } from '../../src/log/genesis.ts'
 import { createLog, prepareLog } from '../../src/log/init.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import { lockData } from '../../src/store/lock.ts'
@@ -20,6 +21,11 @@ export const initCommand: Command = {
       value: 'SIGNED.json',
       help: 'the first write policy of an events log, signed by its administrators',
     },
+    {
+      name: 'successor-of',
+      value: 'FILE',
+      help: 'the last witnessed checkpoint of a log that was lost: this one takes its place',
+    },
   ],
   async run(options) {
     const data = options.need('data')
@@ -38,27 +44,44 @@ export const initCommand: Command = {
 async function init(data: string, profile: 'raw' | 'events', options: Options): Promise<number> {
   const file = options.get('policy')
   if (profile === 'raw' && file !== undefined) throw usage('a raw log has no write policy: leave out --policy')
+  const succeeded = succeededBy(options.get('successor-of'))
+  if (profile === 'raw' && succeeded !== undefined)
+    throw usage('a raw log has no genesis that could name another log: leave out --successor-of')
   const { files, signer } = prepareLog(data, options.need('name'), options.need('origin'), profile)
   const vkey = formatVkey(signer.key)
+  if (succeeded !== undefined) await checkSuccessor(data, vkey, succeeded)
   if (profile === 'events' && file === undefined) {
     console.log(vkey)
     console.error(
       `The log has its key, and needs a write policy before it can be served:\n` +
-        `  treeline policy new --log-key '${vkey}' …  writes one that lists this key,\n` +
+        `  treeline policy new --log-key '${vkey}' ${succeeded ? '--successor-of FILE ' : ''}…  writes one that lists this key,\n` +
         `  treeline policy sign  signs it, and the same init with --policy SIGNED.json completes the log.`,
     )
     return EXIT.done
   }
-  const genesis = file === undefined ? undefined : await genesisOf(data, readPolicy(file), vkey, nativeVerify)
+  const genesis =
+    file === undefined ? undefined : await genesisOf(data, read('policy', file), vkey, nativeVerify, succeeded)
   await createLog(files, signer, profile, genesis)
   console.log(vkey)
   return EXIT.done
 }
 
-function readPolicy(file: string): Uint8Array {
+/** Throws USAGE for what is no signed checkpoint of a log with entries. */
+function succeededBy(file: string | undefined): Uint8Array | undefined {
+  if (file === undefined) return undefined
+  const note = read('checkpoint', file)
+  try {
+    predecessorOf(note)
+    return note
+  } catch (error) {
+    throw usage(`the checkpoint ${file} cannot be used: ${(error as Error).message}`)
+  }
+}
+
+function read(what: string, file: string): Uint8Array {
   try {
     return plain(readFileSync(file))
   } catch (error) {
-    throw usage(`the policy ${file} cannot be read: ${(error as Error).message}`)
+    throw usage(`the ${what} ${file} cannot be read: ${(error as Error).message}`)
   }
 }

@@ -1,14 +1,17 @@
+import { existsSync } from 'node:fs'
 import { formatVkey } from '../../src/core/vkey.ts'
 import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import type { ServedLog } from '../../src/http/served-log.ts'
 import type { Clocks } from '../../src/log/clock.ts'
 import { EventLog } from '../../src/log/events.ts'
 import type { Keeper } from '../../src/log/keeper.ts'
-import { Log, type LogOptions } from '../../src/log/log.ts'
+import { type Log, type LogOptions, SigningLog } from '../../src/log/log.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
+import { RestoredLog } from '../../src/log/restored-log.ts'
+import { chainOf, requireSucceeded } from '../../src/log/successor.ts'
 import { logFiles, logNames } from '../../src/store/folder.ts'
 import { lockData } from '../../src/store/lock.ts'
-import { loadLogSigner } from '../../src/store/log-key.ts'
+import { loadLogSigner, loadLogVkey } from '../../src/store/log-key.ts'
 import { plain } from '../../src/store/plain.ts'
 import { readSecretFile } from '../../src/store/secret-file.ts'
 import { SqliteStore } from '../../src/store/sqlite.ts'
@@ -33,6 +36,8 @@ export interface OpenOptions {
   readonly onFailure: (error: unknown, log: string) => void
   /** Told when a witness of a log begins to fail. */
   readonly onLate?: (log: string, witness: string, why: string) => void
+  /** Told, once at the start, of what an operator should know of a log. */
+  readonly onNotice?: (log: string, what: string) => void
   /** Told of each commit, for whoever measures. */
   readonly onCommit?: (log: string, entries: number, seconds: number) => void
   /** Put before each store: tests break the product on purpose with it. */
@@ -54,6 +59,7 @@ export async function openLogs({
   if (names.length === 0) throw usage(`there is no log in ${data}: treeline-server init makes one`)
   const lock = lockData(data)
   const logs = new Map<string, ServedLog>()
+  const chains = new Map<EventLog, readonly EventLog[]>()
   const close = async (): Promise<void> => {
     for (const { log } of logs.values()) await log.close()
     await keeper?.close()
@@ -61,41 +67,88 @@ export async function openLogs({
   }
   try {
     for (const name of names) {
-      const { database, key, published, blinding } = logFiles(data, name)
-      const store = wrap(SqliteStore.open(database))
-      const signer = loadLogSigner(key, store.origin)
-      const witnesses = witnessesOf?.(formatVkey(signer.key))
-      const log = await Log.open({
-        name,
-        store,
-        signer,
-        publishedFile: published,
-        clocks,
-        options,
-        ...(witnesses && { witnesses }),
-        onFailure: (error) => told.onFailure(error, name),
-        onLate: (witness, why) => told.onLate?.(name, witness, why),
-        onCommit: (entries, seconds) => told.onCommit?.(name, entries, seconds),
-      })
+      const store = wrap(SqliteStore.open(logFiles(data, name).database))
+      const log = await (store.restored ? openRestored(name, store) : openSigning(name, store))
       logs.set(name, { log })
       if (store.profile === 'raw') continue
-      const otherPolicies = () =>
-        [...logs.values()].flatMap((other) => (other.log === log ? [] : (other.events?.policy.policy ?? [])))
-      const secret = plain(readSecretFile(blinding))
-      logs.set(name, {
+      const secret = secretOf(log)
+      const others = () => [...logs.values()].flatMap(({ events }) => events ?? [])
+      const events: EventLog = await EventLog.open({
         log,
-        events: await EventLog.open({
-          log,
-          blinding: secret,
-          verify: nativeVerify,
-          otherPolicies,
-          ...(keeper && { audited: () => keeper.audited(log.origin) }),
-        }),
+        ...(secret && { blinding: secret }),
+        verify: nativeVerify,
+        otherPolicies: () =>
+          others()
+            .filter((other) => other !== events && !before(events).includes(other))
+            .map((other) => other.policy.policy),
+        predecessors: () => before(events),
+        ...(keeper && { audited: () => keeper.audited(log.origin) }),
       })
+      logs.set(name, { log, events })
     }
+    await link()
   } catch (error) {
     await close()
     throw error
   }
   return { logs, close }
+
+  function openSigning(name: string, store: Store): Promise<SigningLog> {
+    const { key, published } = logFiles(data, name)
+    const signer = loadLogSigner(key, store.origin)
+    const witnesses = witnessesOf?.(formatVkey(signer.key))
+    return SigningLog.open({
+      name,
+      store,
+      signer,
+      publishedFile: published,
+      clocks,
+      options,
+      ...(witnesses && { witnesses }),
+      onFailure: (error) => told.onFailure(error, name),
+      onLate: (witness, why) => told.onLate?.(name, witness, why),
+      onCommit: (entries, seconds) => told.onCommit?.(name, entries, seconds),
+    })
+  }
+
+  /** Whatever lies in the folder, no private key is read. */
+  async function openRestored(name: string, store: Store): Promise<RestoredLog> {
+    const { key: secretKey, vkey, published } = logFiles(data, name)
+    const key = loadLogVkey(vkey, store.origin)
+    const witnesses = witnessesOf?.(formatVkey(key))
+    const log = await RestoredLog.open({ name, store, key, publishedFile: published, ...(witnesses && { witnesses }) })
+    if (existsSync(secretKey)) told.onNotice?.(name, `${secretKey} is not used: a restored log never signs`)
+    return log
+  }
+
+  function secretOf({ name, restored }: Log): Uint8Array | undefined {
+    const file = logFiles(data, name).blinding
+    if (!restored || existsSync(file)) return plain(readSecretFile(file))
+    told.onNotice?.(name, `${file} is missing: a log that succeeds this one logs again what it already has`)
+    return undefined
+  }
+
+  /** The logs before one; known once all are open. */
+  function before(events: EventLog): readonly EventLog[] {
+    return chains.get(events) ?? []
+  }
+
+  async function link(): Promise<void> {
+    const named = (origin: string) => [...logs.values()].filter(({ log }) => log.origin === origin)
+    for (const { log, events } of logs.values()) {
+      if (events?.successorOf == null) continue
+      const { successorOf } = events
+      const predecessors = named(successorOf.origin)
+      for (const predecessor of predecessors) await requireSucceeded(events, successorOf, predecessor.log)
+      if (predecessors.length === 0)
+        told.onNotice?.(
+          log.name,
+          `${successorOf.origin}, which it succeeds, is not here: what that has is logged again`,
+        )
+      chains.set(
+        events,
+        chainOf(successorOf, (origin) => named(origin)[0]?.events),
+      )
+    }
+  }
 }

@@ -101,6 +101,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
     },
     onLate: (log, witness, why) =>
       logger.warn({ log, witness, why }, 'a witness does not cosign: /readyz says since when'),
+    onNotice: (log, what) => logger.warn({ log }, what),
     onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),
     wrap,
   }).catch((error) => {

@@ -94,6 +94,7 @@ export class TreelineClient {
   /** Of the log that the trust policy has for the URL. */
   readonly origin: string
   readonly #receipts: Receipts
+  readonly #state: string
   readonly #trust: WitnessPolicy
 
   /** Throws USAGE when the policy does not say which log is meant. */
@@ -101,10 +102,18 @@ export class TreelineClient {
     const { trust, state } = options
     this.#trust = trust
     this.origin = trustedOrigin(trust, options.url)
-    const folder = join(state, toHex(sha256(toUtf8(this.origin))))
-    this.spool = new Spool(folder)
-    this.#receipts = new Receipts({ folder, origin: this.origin, trust })
+    this.#state = state
+    this.spool = new Spool(this.#folder(this.origin))
+    this.#receipts = this.#receiptsOf(this.origin)
     this.transport = new Transport(options)
+  }
+
+  #folder(origin: string): string {
+    return join(this.#state, toHex(sha256(toUtf8(origin))))
+  }
+
+  #receiptsOf(origin: string): Receipts {
+    return new Receipts({ folder: this.#folder(origin), origin, trust: this.#trust })
   }
 
   /**
@@ -191,22 +200,35 @@ export class TreelineClient {
   async #send(envelope: Uint8Array, { witnessed = false }: SubmitOptions = {}): Promise<Logged> {
     const path = `v1/events${witnessed ? '?wait=witnessed' : ''}`
     const { status, body } = await this.transport.post(path, envelope, ENVELOPE)
-    const receipt = this.#verified(parseAnswer(body), parseEnvelope(envelope))
-    return { created: status === 201, receipt, file: await this.#receipts.keep(receipt) }
+    const created = status === 201
+    const receipt = this.#verified(parseAnswer(body), parseEnvelope(envelope), created)
+    // Kept with the log that it is of: another one cannot prove anything about it.
+    const receipts = receipt.origin === this.origin ? this.#receipts : this.#receiptsOf(receipt.origin)
+    return { created, receipt, file: await receipts.keep(receipt) }
   }
 
   /** Whatever is wrong with a receipt is the log's fault, and must not read as a judgement of the event. */
-  #verified(document: object, sent: Envelope): Receipt {
+  #verified(document: object, sent: Envelope, created: boolean): Receipt {
     try {
       const receipt = parseReceipt(document)
       if (receipt.salt.length === 0) throw wrongAnswer('the receipt has no salt')
+      if (receipt.origin !== this.origin) this.#requirePinned(receipt.origin, created)
       verifyReceipt(receipt, sent, this.#trust)
-      if (receipt.origin !== this.origin) throw wrongAnswer(`the receipt is of ${receipt.origin}, not ${this.origin}`)
       return receipt
     } catch (error) {
       if (!(error instanceof TreelineError) || error.code === 'UNVERIFIED_NOTE') throw error
       throw new TreelineError('INVALID_PROOF', `the receipt does not verify: ${error.message}`, {}, { cause: error })
     }
+  }
+
+  /** A log that goes on from another one answers with that one's receipt for what that one has. Throws INVALID_PROOF, UNVERIFIED_NOTE. */
+  #requirePinned(origin: string, created: boolean): void {
+    if (created) throw wrongAnswer(`the receipt is of ${origin}, not ${this.origin}`)
+    if (this.#trust.logs.some(({ key }) => key.name === origin)) return
+    throw new TreelineError(
+      'UNVERIFIED_NOTE',
+      `${this.origin} answers that the event is in ${origin}, a log that it succeeds, and the trust policy has no key of that one: pin it too (treeline trust)`,
+    )
   }
 
   /**

@@ -1,6 +1,6 @@
 /** What verified evidence shows, for programs and for people. */
 import { ROLE_NAMES } from '../core/artifact.ts'
-import { toHex } from '../core/bytes.ts'
+import { toBase64, toHex } from '../core/bytes.ts'
 import { EVENT, KIND_NAMES } from '../core/entry.ts'
 import type { VerifiedEvidence } from '../core/evidence.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
@@ -23,16 +23,19 @@ export interface Findings {
   /** Index of the policy that allowed it. */
   readonly policy: number
   readonly genesis: string
+  /** The log that this one goes on from, as its administrators have signed it; the root in base64. */
+  readonly successorOf: { readonly origin: string; readonly size: number; readonly root: string } | null
   readonly type: string | null
   readonly artifacts: readonly { readonly role: string; readonly algorithm: string; readonly digest: string }[]
   /** How many artifacts stand only in the payload. */
   readonly hidden: number
+  /** The evidence is without the payload. Whether that was redacted or lost, it does not say. */
   readonly redacted: boolean
 }
 
 /** `trust` is the policy that the evidence was verified with. */
 export function findingsOf(evidence: VerifiedEvidence, trust: WitnessPolicy): Findings {
-  const { entry, checkpoint, earlier, signers, policy, index, genesis, envelope } = evidence
+  const { entry, checkpoint, earlier, signers, policy, index, genesis, successorOf, envelope } = evidence
   const event = entry.kind === EVENT ? entry : undefined
   return {
     origin: checkpoint.checkpoint.origin,
@@ -46,6 +49,7 @@ export function findingsOf(evidence: VerifiedEvidence, trust: WitnessPolicy): Fi
     signers: signers.map((name, i) => ({ id: toHex(event!.keys[i]!), name })),
     policy: policy.index,
     genesis: toHex(genesis),
+    successorOf: successorOf && { ...successorOf, root: toBase64(successorOf.root) },
     type: event?.type ?? null,
     artifacts:
       event?.artifacts.map(({ role, algorithm, digest }) => ({
@@ -70,6 +74,8 @@ export function sayFindings(found: Findings): string[] {
       ? `${clock}; no witness says when`
       : `logged ${after === null ? 'before' : `between ${day(after)} and`} ${day(before)} (witnesses), ${clock}`,
   ]
+  if (found.successorOf !== null)
+    lines.push(`the log succeeds ${found.successorOf.origin} at size ${found.successorOf.size}`)
   if (kind !== 'event') return lines
   lines.push(
     `signer ${signers.map(({ name }) => name).join(', ')}, allowed by the policy at index ${policy}`,
@@ -77,6 +83,6 @@ export function sayFindings(found: Findings): string[] {
     ...artifacts.map(({ role, algorithm, digest }) => `${role} ${algorithm}:${digest}`),
   )
   if (hidden > 0) lines.push(`and ${hidden} artifacts that stand only in the payload`)
-  if (redacted) lines.push('the payload was redacted; its signer, type and place are still proved')
+  if (redacted) lines.push('the payload was redacted or lost; its signer, type and place are still proved')
   return lines
 }

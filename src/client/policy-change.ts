@@ -44,8 +44,8 @@ export async function fetchPolicy(transport: Transport, trust: WitnessPolicy, or
   return { index, sha256: toHex(policy.sha256), document }
 }
 
-export const nextPolicy = ({ index, sha256, document }: CurrentPolicy): PolicyDocument => ({
-  ...document,
-  sequence: document.sequence + 1,
-  previous: { index, sha256 },
-})
+export function nextPolicy({ index, sha256, document }: CurrentPolicy): PolicyDocument {
+  // What the log succeeds stands in its first document alone.
+  const { successorOf: _, ...kept } = document
+  return { ...kept, sequence: document.sequence + 1, previous: { index, sha256 } }
+}

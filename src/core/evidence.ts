@@ -24,6 +24,7 @@ import {
   type WitnessPolicy,
   withoutQuorum,
 } from './witness-policy.ts'
+import { type Predecessor, parseWritePolicy } from './write-policy.ts'
 
 /** A policy of the chain, with its place under the checkpoint of the evidence. */
 export interface PolicyProof {
@@ -122,7 +123,9 @@ export interface VerifiedEvidence {
   /** The policy in force at the index, of a log whose genesis the chain begins with. */
   readonly policy: PolicyInForce
   readonly genesis: Hash
-  /** The signed event; undefined when it was redacted, or is not an event. */
+  /** What the genesis says that the log goes on from. */
+  readonly successorOf: Predecessor | null
+  /** The signed event; undefined when it was redacted or lost, or is not an event. */
   readonly envelope: Envelope | undefined
   /** Names of the signers in the policy. */
   readonly signers: readonly string[]
@@ -180,6 +183,7 @@ export function verifyEvidence(evidence: Evidence, trust: WitnessPolicy, verify:
     earlier: verifyEarlier(evidence, checkpoint, trust),
     policy,
     genesis: leafHash(policies[0]!.entry),
+    successorOf: parseWritePolicy(parseEnvelope(policies[0]!.document).payload).successorOf,
     envelope,
     signers: entry.kind === EVENT ? entry.keys.map((key) => ring.signer(toHex(key))!.name) : [],
   }

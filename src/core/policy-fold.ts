@@ -149,13 +149,13 @@ function policyOf({ payloadType, payload }: Envelope): WritePolicy {
   return parseWritePolicy(payload)
 }
 
-/** Whether `after` differs from `before` only in suspensions that were not there. */
+/** Whether `after` differs from `before` only in suspensions that were not there, and in what follows from its place in the chain. */
 function onlySuspends(before: WritePolicy, after: WritePolicy): boolean {
   const added = after.signers.map((signer, i) =>
     before.signers[i]?.suspended === null && signer.suspended !== null ? { ...signer, suspended: null } : signer,
   )
   const plain = (policy: WritePolicy) =>
-    JSON.stringify({ ...policy, sequence: 0, previous: null }, (_, value) =>
+    JSON.stringify({ ...policy, sequence: 0, previous: null, successorOf: null }, (_, value) =>
       value instanceof Uint8Array ? toHex(value) : value,
     )
   return plain(before) === plain({ ...after, signers: added }) && plain(before) !== plain(after)

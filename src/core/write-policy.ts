@@ -1,7 +1,8 @@
 /** The write policy: the JSON document in the log that says who may submit what, who may redact, and who may change it. */
-import { fromHex, toUtf8 } from './bytes.ts'
+import { fromBase64, fromHex, toUtf8 } from './bytes.ts'
 import { TreelineError } from './errors.ts'
 import { type PublicKey, parsePublicKeyBase64 } from './keys.ts'
+import { HASH_SIZE, type Hash } from './merkle.ts'
 import type { VerifierKey } from './note.ts'
 import { isPattern } from './pattern.ts'
 import { isObject, type JsonObject } from './payload.ts'
@@ -32,12 +33,22 @@ interface Suspension {
   readonly compromisedSince: number | null
 }
 
+/** The log that another one goes on from, as far as witnesses have seen it. */
+export interface Predecessor {
+  readonly origin: string
+  /** At least 1. */
+  readonly size: number
+  readonly root: Hash
+}
+
 export interface WritePolicy {
   readonly origin: string
   /** 0 in the genesis, then one more each time. */
   readonly sequence: number
   /** The document it replaces: index and key 7 of its entry. Null in the genesis. */
   readonly previous: { readonly index: number; readonly sha256: Uint8Array } | null
+  /** In the genesis alone, of a log that takes the place of another: what it succeeds never changes, so no later document says it. */
+  readonly successorOf: Predecessor | null
   readonly logKeys: readonly VerifierKey[]
   readonly administrators: { readonly threshold: number; readonly keys: readonly PublicKey[] }
   /** Ids of administrators or signers; null leaves redaction to the administrators and their threshold. */
@@ -56,6 +67,7 @@ export function parseWritePolicy(payload: Uint8Array): WritePolicy {
     'origin',
     'sequence',
     'previous',
+    'successorOf',
     'logKeys',
     'administrators',
     'redactors',
@@ -67,6 +79,8 @@ export function parseWritePolicy(payload: Uint8Array): WritePolicy {
     origin: text(document.origin, 'origin'),
     sequence: integer(document.sequence, 'sequence'),
     previous: document.previous === null ? null : previous(document.previous),
+    // Absent, never null: one spelling of "no predecessor".
+    successorOf: document.successorOf === undefined ? null : predecessor(document.successorOf),
     logKeys: list(document.logKeys, 'logKeys').map((vkey) => keyIn(() => parseVkey(text(vkey, 'logKeys')))),
     administrators: administrators(document.administrators),
     redactors: document.redactors == null ? null : redactors(document.redactors),
@@ -78,8 +92,11 @@ export function parseWritePolicy(payload: Uint8Array): WritePolicy {
   return policy
 }
 
-function checkWhole({ origin, sequence, previous, logKeys, administrators, redactors, signers }: WritePolicy): void {
+function checkWhole(policy: WritePolicy): void {
+  const { origin, sequence, previous, successorOf, logKeys, administrators, redactors, signers } = policy
   if ((sequence === 0) !== (previous === null)) throw malformed('sequence 0 and no previous go together')
+  if (successorOf !== null && sequence !== 0) throw malformed('only the first document of a log has successorOf')
+  if (successorOf?.origin === origin) throw malformed('a log does not succeed itself')
   if (logKeys.length === 0) throw malformed('no logKeys')
   for (const { name } of logKeys) if (name !== origin) throw malformed(`the log key of ${name} is not of ${origin}`)
   distinct(
@@ -168,6 +185,15 @@ function previous(value: unknown): NonNullable<WritePolicy['previous']> {
   const sha256 = fromHex(text(one.sha256, 'previous.sha256'))
   if (sha256?.length !== 32) throw malformed('previous.sha256 is not lowercase hex of 32 bytes')
   return { index: integer(one.index, 'previous.index'), sha256 }
+}
+
+function predecessor(value: unknown): Predecessor {
+  const one = object(value, 'successorOf', ['origin', 'size', 'root'])
+  const root = fromBase64(text(one.root, 'successorOf.root'))
+  if (root?.length !== HASH_SIZE) throw malformed('successorOf.root is not base64 of 32 bytes')
+  const size = integer(one.size, 'successorOf.size')
+  if (size === 0) throw malformed('successorOf.size is 0: of nothing there is nothing to succeed')
+  return { origin: text(one.origin, 'successorOf.origin'), size, root }
 }
 
 /** `id` is there for readers: it must be that of `publicKey`. */

@@ -54,6 +54,7 @@ export async function eventDocument(log: Log, index: number, bytes: Uint8Array, 
     addendum: toHex(entry.addendum),
     envelope: withPayload ? await envelopeOf(log, index, entry.kind === EVENT) : null,
     redacted: by === undefined ? null : { index: by, reason: await reasonOf(log, by) },
+    ...(by === undefined && (await isMissing(log, index)) && { missing: true as const }),
   }
 }
 
@@ -63,6 +64,10 @@ export async function envelopeOf(log: Log, index: number, blinded: boolean): Pro
   // The log wrote it in canonical form, so it is JSON.
   return JSON.parse(fromUtf8(blinded ? splitAddendum(addendum).document : addendum)!) as CanonicalEnvelope
 }
+
+/** Whether the document of an entry that nobody redacted is not there: a restored log has what the copies had. */
+const isMissing = async (log: Log, index: number): Promise<boolean> =>
+  log.restored && (await log.store.addendum(index)) === undefined
 
 async function reasonOf(log: Log, by: number): Promise<string> {
   const entry = decodeEntry((await log.store.entry(by))!)

@@ -44,8 +44,9 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
       requireType(request, ENVELOPE_TYPES)
       const admitted = await events.submit(request.body ?? new Uint8Array(0))
       // Past the limit the receipt is a plain one: the event is in, whatever the witnesses do.
-      const head = request.query.wait && (await events.log.witnessed(admitted.index + 1, options.waitLimit))
-      return sendReceipt(request, reply, events, admitted, head)
+      const log = admitted.elsewhere ?? events.log
+      const head = request.query.wait && (await log.witnessed(admitted.index + 1, options.waitLimit))
+      return sendReceipt(request, reply, log, admitted, head ?? admitted.elsewhere?.published)
     },
   )
 
@@ -174,6 +175,11 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
       const bytes = index === undefined ? undefined : await log.store.addendum(index)
       if (bytes === undefined) {
         if (index === undefined) throw new TreelineError('NOT_FOUND', 'the log has no such addendum')
+        if ((await log.store.redactedBy(index)) === undefined)
+          throw new TreelineError(
+            'NOT_FOUND',
+            `the addendum of entry ${index} is missing: nobody redacted it, and the copy that this log was restored from did not have it`,
+          )
         throw new TreelineError('REDACTED', `the addendum of entry ${index} was redacted`, { index })
       }
       // It never changes, but it may go: no cache may answer for it without asking.
@@ -216,7 +222,7 @@ function indexOf(text: string): number {
 async function sendReceipt(
   request: FastifyRequest,
   reply: FastifyReply,
-  { log }: EventLog,
+  log: Log,
   admitted: Admitted,
   published: PublishedHead | undefined,
 ): Promise<FastifyReply> {

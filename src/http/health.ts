@@ -15,6 +15,7 @@ export function healthRoutes(app: FastifyInstance, logs: ServedLogs, gate: Gate)
       return {
         name: log.name,
         ready: refusal === undefined,
+        ...(log.restored && { restored: true as const }),
         code: refusal?.code ?? null,
         why: refusal?.message ?? null,
         // A witness that is late holds back what is published, and nothing else: the log is ready all the same.
@@ -26,7 +27,8 @@ export function healthRoutes(app: FastifyInstance, logs: ServedLogs, gate: Gate)
         })),
       }
     })
-    const ready = states.every((state) => state.ready)
+    // A restored log never takes an entry again: that is no reason to send nobody to the other logs, or to its own reads.
+    const ready = states.every((state) => state.ready || state.restored)
     // The status is for everyone who must restart or route; names and reasons are for readers.
     const reader = gate.readerOf(request.headers.authorization)
     return reply

@@ -123,7 +123,10 @@ export class Metrics {
       })
     ofWitness('size', 'Entries that its last cosignature covers.', ({ size }) => size)
     ofWitness('late_seconds', 'Since when it fails to cosign; 0 while it does.', ({ late }) => late)
-    gauge('ready', '1 while the log takes entries: /readyz says why not.', ({ log }) => (log.refusal ? 0 : 1))
+    // Nobody is to be woken for a log that was restored, and is as it should be.
+    gauge('ready', '1 while the log takes entries, or is restored and takes none: /readyz says why not.', ({ log }) =>
+      log.refusal && !log.restored ? 0 : 1,
+    )
   }
 }
 

@@ -33,7 +33,9 @@ async function* answers(
 async function answer(events: EventLog, line: Uint8Array, number: number, onRejected: OnRejected): Promise<BatchLine> {
   try {
     const admitted = await events.submit(line)
-    return { line: number, status: admitted.created ? 201 : 200, receipt: await receiptDocument(events.log, admitted) }
+    const { created, elsewhere } = admitted
+    const receipt = await receiptDocument(elsewhere ?? events.log, admitted, elsewhere?.published)
+    return { line: number, status: created ? 201 : 200, receipt }
   } catch (error) {
     // A bug ends the answer where it stands: the client sees it cut off, and asks again.
     if (!(error instanceof TreelineError)) throw error

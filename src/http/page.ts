@@ -65,7 +65,7 @@ ${logs.length === 0 ? '<p>There is no log that you may read.</p>' : logs.map(sec
 </html>
 `
 
-function section({ log }: ServedLog): string {
+function section({ log, events }: ServedLog): string {
   const facts: readonly (readonly [string, string])[] = [
     ['Origin', escapeHtml(log.origin)],
     ['Profile', escapeHtml(log.store.profile)],
@@ -77,6 +77,10 @@ function section({ log }: ServedLog): string {
         : `${log.published.size} (<a href="/${log.name}/checkpoint">checkpoint</a>)`,
     ],
     ['Verifier key', `<code>${escapeHtml(log.vkey)}</code>`],
+    ...(log.restored ? [['State', 'restored from a copy: read only, for ever'] as const] : []),
+    ...(events?.successorOf
+      ? [['Succeeds', `${escapeHtml(events.successorOf.origin)} at size ${events.successorOf.size}`] as const]
+      : []),
   ]
   const id = `log-${log.name}`
   return `<section aria-labelledby="${id}">

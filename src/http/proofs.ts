@@ -46,7 +46,7 @@ export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
       Promise.all(
         [...logs.values()]
           .filter(({ log }) => reader!.may(log.name, 'tree'))
-          .map(async ({ log }) => ({
+          .map(async ({ log, events }) => ({
             name: log.name,
             origin: log.origin,
             profile: log.store.profile === 'raw' ? 'raw' : 'events',
@@ -54,6 +54,10 @@ export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
             genesis: log.store.profile === 'raw' ? null : toHex(await log.prover.leaf(log.head.tree, 0)),
             size: log.head.tree.size,
             published: log.published?.size ?? null,
+            ...(log.restored && { restored: true as const }),
+            ...(events?.successorOf && {
+              successorOf: { ...events.successorOf, root: toBase64(events.successorOf.root) },
+            }),
           })),
       ),
   )

@@ -7,11 +7,12 @@ import { decodeEntry, EVENT, encodeEntry, POLICY, REDACTION } from '../core/entr
 import { TreelineError } from '../core/errors.ts'
 import { leafHash } from '../core/merkle.ts'
 import type { Payload } from '../core/payload.ts'
-import { judgeEvent, judgeGenesis, judgePolicy, type PolicyInForce, SignerRing } from '../core/policy-fold.ts'
+import { judgeEvent, judgePolicy, type PolicyInForce, SignerRing } from '../core/policy-fold.ts'
 import { judgeRedaction, type NamedEntry, parseRedactionRequest } from '../core/redaction.ts'
 import type { VerifySignature } from '../core/signature.ts'
-import type { WritePolicy } from '../core/write-policy.ts'
+import type { Predecessor, WritePolicy } from '../core/write-policy.ts'
 import type { Log } from './log.ts'
+import { foldPolicies } from './policies.ts'
 import { checkLogKeys, checkShared } from './policy-rules.ts'
 import type { Appended, Placed } from './sequencer.ts'
 
@@ -23,15 +24,22 @@ export interface Admitted {
   readonly created: boolean
   /** The blinding of an event; absent where the document is bare. */
   readonly salt?: Uint8Array
+  /** The log of before that has it, where it is not this one. */
+  readonly elsewhere?: Log
 }
 
 export interface EventsParts {
   readonly log: Log
-  /** Secret of the log that blinds addenda. */
-  readonly blinding: Uint8Array
+  /** Secret of the log that blinds addenda. A restored log may have lost it. */
+  readonly blinding?: Uint8Array
   readonly verify: VerifySignature
-  /** Policies of the other logs of the server: a signer is in one log only, unless both say that the key is shared. */
+  /**
+   * Policies of the other logs of the server, but for those that this one goes on from: a signer is in one log only, unless both say that the
+   * key is shared.
+   */
   readonly otherPolicies: () => readonly WritePolicy[]
+  /** The logs that this one goes on from, the nearest first, as far as the server has them. They never change. */
+  readonly predecessors?: () => readonly EventLog[]
   /** How far a keeper has audited the log: what it has not read is not erased. Absent where no keeper is waited for. */
   readonly audited?: () => Promise<number>
 }
@@ -56,32 +64,24 @@ const inForce = (current: PolicyInForce, { payload }: Envelope): InForce => ({
 
 export class EventLog {
   readonly log: Log
+  /** What the genesis of the log says that it goes on from. */
+  readonly successorOf: Predecessor | null
   readonly #parts: EventsParts
   #inForce: InForce
   /** Submissions on their way, by digest: what makes duplicates exact while both are in flight. */
   readonly #inFlight = new Map<string, Promise<Admitted>>()
 
-  private constructor(parts: EventsParts, inForce: InForce) {
+  private constructor(parts: EventsParts, successorOf: Predecessor | null, inForce: InForce) {
     this.log = parts.log
+    this.successorOf = successorOf
     this.#parts = parts
     this.#inForce = inForce
   }
 
   /** Folds the policies of the log, judging each again. Throws INVALID_LOG when one may not be there. */
   static async open(parts: EventsParts): Promise<EventLog> {
-    const { store } = parts.log
-    let current: InForce | undefined
-    for (const index of await store.policies()) {
-      const document = await store.addendum(index)
-      if (document === undefined) throw new TreelineError('INVALID_LOG', `the policy at ${index} is missing`)
-      const envelope = parseEnvelope(document)
-      const { policy } = current ? judgePolicy(current, envelope, parts.verify) : judgeGenesis(envelope, parts.verify)
-      current = inForce({ index, sha256: addendumHash(document), policy }, envelope)
-    }
-    if (current === undefined) throw new TreelineError('INVALID_LOG', 'the log has no write policy')
-    if (current.policy.origin !== parts.log.origin)
-      throw new TreelineError('INVALID_LOG', `the policy is for ${current.policy.origin}`)
-    return new EventLog(parts, current)
+    const { current, envelope, successorOf } = await foldPolicies(parts.log.store, parts.verify)
+    return new EventLog(parts, successorOf, inForce(current, envelope))
   }
 
   get policy(): PolicyInForce {
@@ -90,44 +90,50 @@ export class EventLog {
 
   /** Throws what `parseEnvelope`, `verifyEnvelope` and `describe` do, the judgements of the policy, REDACTED, and what `append` does. */
   async submit(body: Uint8Array): Promise<Admitted> {
+    this.#requireSigning()
     const envelope = parseEnvelope(body)
     const verified = verifyEnvelope(envelope, this.#inForce.ring, this.#parts.verify)
     const canonical = canonicalEnvelope(envelope, verified)
-    const salt = blinding(this.#parts.blinding, canonical)
+    // A log that signs has its secret: it is opened with it.
+    const salt = blinding(this.#parts.blinding!, canonical)
     const addendum = joinAddendum(salt, canonical)
     const digest = addendumHash(addendum)
-    const admitted = await this.#once(digest, async () => {
-      const { payloadType, payload } = envelope
-      const parsed = parsePayload(payloadType, payload)
-      const signed = { keys: verified.map(({ key }) => fromHex(key.id)!), payloadType, payload }
-      // Only an early no: the judgement that counts is made at the index and time of the entry.
-      this.#judge({ ...signed, type: parsed.type }, parsed, Date.now())
-      let described: { by: InForce; description: Description } | undefined
-      return this.log.append({
-        size: addendum.length,
-        place: (_index, time): Placed => {
-          this.#judge({ ...signed, type: parsed.type }, parsed, time)
-          if (described?.by !== this.#inForce) {
-            described = { by: this.#inForce, description: describe(signed, this.#inForce.policy, parsed) }
-          }
-          const entry = encodeEntry({
-            kind: EVENT,
-            time,
-            ...described.description,
-            addendum: digest,
-            policy: this.#inForce.index,
-          })
-          return { entry, addendum }
-        },
-      })
-    })
-    return { ...admitted, salt }
+    const admitted = await this.#once(
+      digest,
+      async () => {
+        const { payloadType, payload } = envelope
+        const parsed = parsePayload(payloadType, payload)
+        const signed = { keys: verified.map(({ key }) => fromHex(key.id)!), payloadType, payload }
+        // Only an early no: the judgement that counts is made at the index and time of the entry.
+        this.#judge({ ...signed, type: parsed.type }, parsed, Date.now())
+        let described: { by: InForce; description: Description } | undefined
+        return this.log.append({
+          size: addendum.length,
+          place: (_index, time): Placed => {
+            this.#judge({ ...signed, type: parsed.type }, parsed, time)
+            if (described?.by !== this.#inForce) {
+              described = { by: this.#inForce, description: describe(signed, this.#inForce.policy, parsed) }
+            }
+            const entry = encodeEntry({
+              kind: EVENT,
+              time,
+              ...described.description,
+              addendum: digest,
+              policy: this.#inForce.index,
+            })
+            return { entry, addendum }
+          },
+        })
+      },
+      canonical,
+    )
+    return { salt, ...admitted }
   }
 
   /** Changes the write policy. Throws what `judgePolicy` does, and POLICY_CONFLICT for a signer of another log. */
   async submitPolicy(body: Uint8Array): Promise<Admitted> {
-    const envelope = parseEnvelope(body)
     this.#requireSigning()
+    const envelope = parseEnvelope(body)
     // Asked again after an answer was lost: the change has been made.
     const { index, payload } = this.#inForce
     if (equal(envelope.payload, payload)) return { index, entry: (await this.#entryAt(index))!, created: false }
@@ -161,6 +167,7 @@ export class EventLog {
    * does, MORE_INDEXES, and REDACTED when another request erased everything before.
    */
   async redact(body: Uint8Array): Promise<Redacted> {
+    this.#requireSigning()
     const envelope = parseEnvelope(body)
     const request = parseRedactionRequest(envelope)
     const indexes = request.entries.map(({ index }) => index)
@@ -241,21 +248,24 @@ export class EventLog {
     judgeEvent(this.#inForce, this.#inForce.ring, { ...event, subjects, origin }, time)
   }
 
-  /** Throws FROZEN. Then not even what is known is answered: no receipt for it would verify under the note that was published. */
+  /**
+   * Throws FROZEN. Then not even what is known is answered: on a disk that was rolled back no receipt for it would verify under the note that was
+   * published; and what a restored log has, the log that succeeds it answers.
+   */
   #requireSigning(): void {
     if (this.log.frozen !== undefined) throw this.log.frozen
   }
 
   /**
    * The entry with this digest: the one that is there, the one on its way, or a new one. Exact, because the first to come registers
-   * before it looks. Throws REDACTED, FROZEN.
+   * before it looks. `canonical` is that of an event: the logs of before are asked for it too. Throws REDACTED, FROZEN.
    */
-  async #once(digest: Uint8Array, append: () => Promise<Appended>): Promise<Admitted> {
+  async #once(digest: Uint8Array, append: () => Promise<Appended>, canonical?: Uint8Array): Promise<Admitted> {
     this.#requireSigning()
     const name = toHex(digest)
     const before = this.#inFlight.get(name)
     if (before !== undefined) return { ...(await before), created: false }
-    const work = this.#lookUpOr(digest, append)
+    const work = this.#lookUpOr(digest, append, canonical)
     this.#inFlight.set(name, work)
     try {
       return await work
@@ -264,11 +274,32 @@ export class EventLog {
     }
   }
 
-  async #lookUpOr(digest: Uint8Array, append: () => Promise<Appended>): Promise<Admitted> {
-    const known = await this.#known(digest)
+  async #lookUpOr(
+    digest: Uint8Array,
+    append: () => Promise<Appended>,
+    canonical: Uint8Array | undefined,
+  ): Promise<Admitted> {
+    const known = (await this.#known(digest)) ?? (canonical && (await this.#knownBefore(canonical)))
     if (known !== undefined) return known
     const { index, entry } = await append()
     return { index, entry, created: true }
+  }
+
+  /** Exact without a lock: a log of before has no writer. Each blinds with a secret of its own, and so has another digest for the same event. */
+  async #knownBefore(canonical: Uint8Array): Promise<Admitted | undefined> {
+    for (const predecessor of this.#parts.predecessors?.() ?? []) {
+      const known = await predecessor.#knownAs(canonical)
+      if (known !== undefined) return { ...known, elsewhere: predecessor.log }
+    }
+    return undefined
+  }
+
+  /** By the canonical envelope of an event. A log that has lost its secret knows none. */
+  async #knownAs(canonical: Uint8Array): Promise<Admitted | undefined> {
+    if (this.#parts.blinding === undefined) return undefined
+    const salt = blinding(this.#parts.blinding, canonical)
+    const known = await this.#known(addendumHash(joinAddendum(salt, canonical)))
+    return known && { ...known, salt }
   }
 
   async #known(digest: Uint8Array): Promise<Admitted | undefined> {
@@ -279,7 +310,11 @@ export class EventLog {
       if (decoded.kind === EVENT && decoded.batch !== undefined) continue
       const by = await this.log.store.redactedBy(index)
       if (by !== undefined)
-        throw new TreelineError('REDACTED', `the event was logged at ${index} and redacted by ${by}`, { index })
+        throw new TreelineError(
+          'REDACTED',
+          `the event was logged at ${index} of ${this.log.origin} and redacted by ${by}`,
+          { index },
+        )
       return { index, entry, created: false }
     }
     return undefined

@@ -7,9 +7,9 @@ import type { Log } from './log.ts'
  * when it was logged; in a log without witnesses against the published head. Throws UNKNOWN_INDEX, NOT_YET_PUBLISHED, FROZEN.
  */
 export async function evidenceOf(log: Log, index: number): Promise<Evidence> {
-  const { head, published, frozen, store, prover } = log
+  const { head, published, frozen, restored, store, prover } = log
   if (index >= head.tree.size) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${index}`)
-  if (frozen !== undefined) throw frozen
+  if (frozen !== undefined && !restored) throw frozen
   if (published === undefined || index >= published.size) {
     throw new TreelineError('NOT_YET_PUBLISHED', `no published checkpoint covers entry ${index} yet: ask again`)
   }

@@ -8,7 +8,7 @@ import { leafHash } from '../core/merkle.ts'
 import { isKeyName, type NoteSigner, signNote } from '../core/note.ts'
 import { Tree } from '../core/tree.ts'
 import { formatVkey } from '../core/vkey.ts'
-import { checkLogName, type LogFiles, logFiles } from '../store/folder.ts'
+import { checkLogName, type LogFiles, logFiles, logNames } from '../store/folder.ts'
 import { createLogKey, loadLogSigner } from '../store/log-key.ts'
 import { writeSecretFile } from '../store/secret-file.ts'
 import { createStore, SqliteStore } from '../store/sqlite.ts'
@@ -41,6 +41,10 @@ export function prepareLog(
   }
   const files = logFiles(data, name)
   if (existsSync(files.database)) throw new TreelineError('USAGE', `the log ${name} exists already in ${data}`)
+  const twin = logNames(data).find((other) => readFileSync(logFiles(data, other).vkey, 'utf8').startsWith(`${origin}+`))
+  // A second log of one name is a second history to whoever goes by the name, a restored one's as well.
+  if (twin !== undefined)
+    throw new TreelineError('USAGE', `the log ${twin} of ${data} has the origin ${origin} already`)
   mkdirSync(files.folder, { recursive: true, mode: 0o700 })
   if (!existsSync(files.key)) createLogKey(files.key)
   if (profile === 'events' && !existsSync(files.blinding)) writeSecretFile(files.blinding, randomBytes(32))

@@ -38,8 +38,38 @@ export interface LogParts {
   readonly onCommit: (entries: number, seconds: number) => void
 }
 
-/** One open log: its tree, its writer, its published head. What its entries mean is its profile's business. */
-export class Log {
+/** One open log: its tree and its published head. What its entries mean is its profile's business. */
+export interface Log {
+  readonly name: string
+  readonly origin: string
+  readonly vkey: string
+  readonly store: Store
+  readonly prover: Prover
+  /** The committed head, which receipts and proofs are for. */
+  readonly head: SignedHead
+  /** What `checkpoint` answers; undefined before the first. */
+  readonly published: PublishedHead | undefined
+  /** A published head with a full quorum that covers `size` entries, waited for `patience` ms at most. */
+  witnessed(size: number, patience: number): Promise<PublishedHead | undefined>
+  /** What each witness is at; empty in a log without. */
+  readonly witnesses: readonly WitnessState[]
+  /** How long a commit has been waiting to be published, seconds. */
+  readonly publishLag: number
+  readonly queued: { readonly entries: number; readonly bytes: number }
+  /** Why nothing may be signed, ever or until a person has looked: FROZEN. */
+  readonly frozen: TreelineError | undefined
+  /** Made from a copy: it never signs, and its last note is over this very tree. */
+  readonly restored: boolean
+  /** Why nothing can be appended, or undefined. */
+  readonly refusal: TreelineError | undefined
+  append(candidate: Candidate): Promise<Appended>
+  /** Everything accepted is durable, answered and published when it resolves. */
+  close(): Promise<void>
+}
+
+/** A log that takes entries and signs heads. */
+export class SigningLog implements Log {
+  readonly restored = false
   readonly name: string
   readonly origin: string
   readonly vkey: string
@@ -78,11 +108,11 @@ export class Log {
   }
 
   /** Throws INVALID_LOG when entries, tiles and head do not agree. */
-  static async open(parts: LogParts): Promise<Log> {
+  static async open(parts: LogParts): Promise<SigningLog> {
     const { store, signer, options, publishedFile, witnesses, onFailure, onCommit } = parts
     const tree = await loadTree(store)
     const prover = new Prover(store)
-    const published = readPublished(publishedFile, signer, witnesses)
+    const published = readPublished(publishedFile, signer.key, witnesses)
     const freeze = { why: published && (await rolledBack('the last published checkpoint', published, tree, prover)) }
     const cosigners =
       witnesses &&
@@ -99,7 +129,7 @@ export class Log {
           freeze.why ??= why
         },
       })
-    let log: Log | undefined
+    let log: SigningLog | undefined
     // A witness that is away stops nothing. One that knows more than this disk does stops everything.
     await cosigners?.compareAll()
     const publisher = new Publisher({
@@ -141,35 +171,30 @@ export class Log {
       onCommit,
       onFailure,
     })
-    log = new Log(parts, { sequencer, publisher, prover, housekeeping, clock, cosigners, freeze })
+    log = new SigningLog(parts, { sequencer, publisher, prover, housekeeping, clock, cosigners, freeze })
     const isPublished = published?.size === tree.size && publisher.published !== undefined
     if (freeze.why === undefined && !isPublished) publisher.offer(sequencer.head)
     return log
   }
 
-  /** The committed head, which receipts and proofs are for. */
   get head(): SignedHead {
     return this.#sequencer.head
   }
 
-  /** What `checkpoint` answers; undefined before the first. */
   get published(): PublishedHead | undefined {
     return this.#publisher.published
   }
 
-  /** A published head with a full quorum that covers `size` entries, waited for `patience` ms at most. */
   async witnessed(size: number, patience: number): Promise<PublishedHead | undefined> {
     if (this.#cosigners === undefined) return undefined
     const head = await this.#publisher.covering(size, patience)
     return head?.witnessed ? head : undefined
   }
 
-  /** What each witness is at; empty in a log without. */
   get witnesses(): readonly WitnessState[] {
     return this.#cosigners?.states ?? []
   }
 
-  /** How long a commit has been waiting to be published, seconds. */
   get publishLag(): number {
     return this.#publisher.lag
   }
@@ -183,7 +208,6 @@ export class Log {
     return this.#freeze.why
   }
 
-  /** Why nothing can be appended, or undefined. */
   get refusal(): TreelineError | undefined {
     return this.#freeze.why ?? this.#sequencer.stopped ?? this.#clock.refusal
   }
@@ -193,7 +217,6 @@ export class Log {
     return this.#sequencer.append(candidate)
   }
 
-  /** Everything accepted is durable, answered and published when it resolves. */
   async close(): Promise<void> {
     await this.#sequencer.close()
     await this.#publisher.close()

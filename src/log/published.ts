@@ -4,7 +4,7 @@ import { equal, toUtf8 } from '../core/bytes.ts'
 import { parseCheckpoint, sizeOf } from '../core/checkpoint.ts'
 import { ed25519NoteVerifier } from '../core/ed25519.ts'
 import { TreelineError } from '../core/errors.ts'
-import { type NoteSigner, parseNote, verifyNote } from '../core/note.ts'
+import { parseNote, type VerifierKey, verifyNote } from '../core/note.ts'
 import type { Tree } from '../core/tree.ts'
 import { verifyCheckpoint, type WitnessPolicy } from '../core/witness-policy.ts'
 import type { Prover } from './prover.ts'
@@ -17,14 +17,14 @@ interface Published extends PublishedHead {
 /** Undefined when there is none. Throws USAGE when the file is not a checkpoint of this log. */
 export function readPublished(
   file: string,
-  signer: NoteSigner,
+  key: VerifierKey,
   witnesses: WitnessPolicy | undefined,
 ): Published | undefined {
   if (!existsSync(file)) return undefined
   const note = readFileSync(file, 'utf8')
   try {
     const parsed = parseNote(toUtf8(note))
-    verifyNote(parsed, [ed25519NoteVerifier(signer.key)])
+    verifyNote(parsed, [ed25519NoteVerifier(key)])
     const checkpoint = parseCheckpoint(parsed.text)
     return { note, size: sizeOf(checkpoint), root: checkpoint.root, witnessed: isWitnessed(note, witnesses) }
   } catch (error) {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { TreelineError } from '../core/errors.ts'
 
+const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 const RESERVED = new Set(['api', 'assets', 'docs', 'healthz', 'logs', 'metrics', 'openapi.json', 'readyz', 'v1'])
 
 export interface LogFiles {
@@ -15,9 +16,11 @@ export interface LogFiles {
   readonly published: string
 }
 
+const isLogName = (name: string): boolean => NAME.test(name) && !RESERVED.has(name)
+
 /** Throws USAGE for a name that no log may have. */
 export function checkLogName(name: string): void {
-  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name) || RESERVED.has(name)) {
+  if (!isLogName(name)) {
     throw new TreelineError(
       'USAGE',
       `"${name}" cannot name a log: use 1 to 63 of a-z, 0-9 and "-", not starting with "-", and none of ${[...RESERVED].join(', ')}`,
@@ -37,12 +40,15 @@ export function logFiles(data: string, name: string): LogFiles {
   }
 }
 
-/** Names of the logs under a data folder, sorted. Empty when there are none. */
+/**
+ * Names of the logs under a data folder, sorted. Empty when there are none. A folder with a name that no log may have is none: a restore that
+ * is not finished, or a copy that somebody put there and that must not sign beside the original.
+ */
 export function logNames(data: string): string[] {
   const folder = join(data, 'logs')
   if (!existsSync(folder)) return []
   return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && existsSync(logFiles(data, entry.name).database))
+    .filter((entry) => entry.isDirectory() && isLogName(entry.name) && existsSync(logFiles(data, entry.name).database))
     .map((entry) => entry.name)
     .sort()
 }

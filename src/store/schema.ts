@@ -7,7 +7,7 @@
 export type DigestKind = 'addendum' | 'leaf'
 
 export const APPLICATION_ID = 0x54726565
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 /** Checkpoints that were published with a full quorum of witnesses, by size; time in ms since the Unix epoch. */
 const CHECKPOINTS = `
@@ -19,8 +19,19 @@ CREATE TABLE checkpoints (
 
 CREATE INDEX checkpoints_by_time ON checkpoints (time);`
 
+/**
+ * 0 in a log that signs. A log that is made from a copy is FILLING until its root is the one that was witnessed, and then RESTORED for
+ * ever: nothing here sets it back, and no commit moves a head where it is set. Programs of before version 3, which would not ask, cannot open the file.
+ */
+export const FILLING = 1
+export const RESTORED = 2
+const MARKER = `restored INTEGER NOT NULL DEFAULT 0 CHECK (restored IN (0, ${FILLING}, ${RESTORED}))`
+
 /** What makes a file of an earlier version one of the next, by the version that it has. */
-export const MIGRATIONS: Readonly<Record<number, string>> = { 1: CHECKPOINTS }
+export const MIGRATIONS: Readonly<Record<number, string>> = {
+  1: CHECKPOINTS,
+  2: `ALTER TABLE log ADD COLUMN ${MARKER}`,
+}
 
 /** Sorted runs of digests of the entries [first, last), and their pages (id = run * 2^32 + page): see digests.ts. */
 const digestTables = (kind: DigestKind): string => `
@@ -44,7 +55,8 @@ CREATE TABLE log (
   profile TEXT NOT NULL,
   size INTEGER NOT NULL,
   root BLOB NOT NULL,
-  time INTEGER NOT NULL
+  time INTEGER NOT NULL,
+  ${MARKER}
 ) STRICT;
 
 CREATE TABLE entries (

@@ -8,7 +8,7 @@ import { formatBundle, parseBundle, TILE_WIDTH } from '../core/tile.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { DigestIndex } from './digests.ts'
 import { plain } from './plain.ts'
-import { APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION } from './schema.ts'
+import { APPLICATION_ID, FILLING, MIGRATIONS, RESTORED, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import type { Commit, Head, Store, StoredTile, WitnessedCheckpoint } from './store.ts'
 import { syncPath } from './sync-path.ts'
 
@@ -23,8 +23,8 @@ function configure(db: Database.Database): void {
   db.pragma('cache_size = -32768')
 }
 
-/** Makes the file of a new log. Throws USAGE when there is one already. */
-export function createStore(file: string, origin: string, profile: string): void {
+/** Makes the file of a new log, or of one that is to be filled from a copy and never signs. Throws USAGE when there is one already. */
+export function createStore(file: string, origin: string, profile: string, { restored = false } = {}): void {
   if (existsSync(file)) throw new TreelineError('USAGE', `${file} exists already`)
   const db = new Database(file)
   try {
@@ -35,7 +35,8 @@ export function createStore(file: string, origin: string, profile: string): void
     // One transaction: a crash leaves either no table or all of them with the head of the empty tree.
     db.transaction(() => {
       db.exec(SCHEMA)
-      db.prepare('INSERT INTO log VALUES (1, ?, ?, 0, ?, 0)').run(origin, profile, EMPTY_ROOT)
+      const marker = restored ? FILLING : 0
+      db.prepare('INSERT INTO log VALUES (1, ?, ?, 0, ?, 0, ?)').run(origin, profile, EMPTY_ROOT, marker)
       db.pragma(`user_version = ${SCHEMA_VERSION}`)
     })()
   } finally {
@@ -47,6 +48,7 @@ export function createStore(file: string, origin: string, profile: string): void
 export class SqliteStore implements Store {
   readonly origin: string
   readonly profile: string
+  readonly restored: boolean
   readonly db: Database.Database
   readonly #sql
   readonly #commit: (commit: Commit) => void
@@ -56,13 +58,21 @@ export class SqliteStore implements Store {
 
   private constructor(db: Database.Database) {
     this.db = db
-    const log = db.prepare('SELECT origin, profile FROM log').get() as { origin: string; profile: string }
+    const log = db.prepare('SELECT origin, profile, restored FROM log').get() as {
+      origin: string
+      profile: string
+      restored: number
+    }
     this.origin = log.origin
     this.profile = log.profile
+    this.restored = log.restored !== 0
     this.#sql = {
       head: db.prepare<[], Head>('SELECT size, root, time FROM log'),
       // The WHERE clause, not an earlier read, is what stops a second writer from forking the log.
-      advance: db.prepare('UPDATE log SET size = ?, root = ?, time = ? WHERE id = 1 AND size = ?'),
+      advance: db.prepare(
+        `UPDATE log SET size = ?, root = ?, time = ? WHERE id = 1 AND size = ? AND restored <> ${RESTORED}`,
+      ),
+      seal: db.prepare(`UPDATE log SET restored = ${RESTORED} WHERE id = 1 AND restored = ${FILLING}`),
       insertEntries: db.prepare('INSERT INTO entries (first, count, bundle) VALUES (?, ?, ?)'),
       insertAddendum: db.prepare('INSERT INTO addenda (entry, bytes) VALUES (?, ?)'),
       insertTile: db.prepare('INSERT INTO tiles (id, hashes, nodes) VALUES (?, ?, ?)'),
@@ -148,7 +158,8 @@ export class SqliteStore implements Store {
 
   #write({ from, entries, addenda, redactions, policies, tiles, head }: Commit): void {
     const moved = this.#sql.advance.run(head.size, head.root, head.time, from)
-    if (moved.changes !== 1) throw new Error(`the log is no longer at size ${from}: another process wrote to it`)
+    if (moved.changes !== 1)
+      throw new Error(`the log is no longer at size ${from}, or was restored: another process wrote to it`)
     for (let at = 0; at < entries.length; ) {
       const room = TILE_WIDTH - ((from + at) % TILE_WIDTH)
       const part = entries.slice(at, at + room)
@@ -246,6 +257,11 @@ export class SqliteStore implements Store {
   async erase(): Promise<boolean> {
     // The rows are overwritten in their pages; the journal still holds older copies of those pages.
     return emptyJournal(this.db)
+  }
+
+  /** Ends the filling of a restored log: no commit succeeds in this file again. */
+  async seal(): Promise<void> {
+    if (this.#sql.seal.run().changes !== 1) throw new Error('the log is not one that is being restored')
   }
 
   async maintain(): Promise<boolean> {

@@ -40,6 +40,8 @@ export interface WitnessedCheckpoint {
 export interface Store {
   readonly origin: string
   readonly profile: string
+  /** Whether it was made from a copy: then it never signs, and no commit succeeds once it is complete. */
+  readonly restored: boolean
   /** How commits reach the disk, read back from the engine. */
   readonly durability: string
   head(): Promise<Head>
