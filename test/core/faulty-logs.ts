@@ -1,7 +1,7 @@
 /** Logs that break one rule each, what an audit finds in them, and the evidence of it. */
 import { addendumHash } from '../../src/core/addendum.ts'
 import { Audit } from '../../src/core/audit.ts'
-import { toUtf8 } from '../../src/core/bytes.ts'
+import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { formatEnvelope } from '../../src/core/dsse.ts'
 import { type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../../src/core/entry.ts'
 import { BrokenRule, type Rule } from '../../src/core/entry-rules.ts'
@@ -198,6 +198,16 @@ export const CASES: Record<string, Case> = {
     sin: (log) => {
       const previous = { index: 0, sha256: Buffer.from(addendumHash(log.addenda[0]!)).toString('hex') }
       return log.setPolicy(log.next({ sequence: 1, previous }), admins)
+    },
+  },
+  'a policy that says only later what the log succeeds': {
+    rule: 'policy-change',
+    public: true,
+    sin: (log) => {
+      const successorOf = { origin: 'log.example/before', size: 7, root: toBase64(new Uint8Array(32)) }
+      const document = canonical(WRITE_POLICY, log.next({ successorOf }), admins)
+      const bytes = formatEnvelope(document)
+      return log.add({ kind: POLICY, time: log.time, addendum: addendumHash(bytes) }, bytes)
     },
   },
   'a policy that cannot be read': {

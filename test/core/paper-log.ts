@@ -28,7 +28,7 @@ import { readerOf } from './full-tree.ts'
 
 export const ORIGIN = 'log.example/paper'
 const WITNESS = 'witness.example/w'
-const SECRET = new Uint8Array(32).fill(7)
+export const SECRET = new Uint8Array(32).fill(7)
 
 /** Signed, in canonical form. */
 export function canonical(payloadType: string, payload: unknown, actors: readonly Actor[]): Envelope {

@@ -129,6 +129,21 @@ t.test('a change follows exactly the policy in force', (t) => {
   t.end()
 })
 
+t.test('what a log succeeds is said once, and a suspension right after it is one', (t) => {
+  const successorOf = { origin: 'log.example/before', size: 7, root: Buffer.alloc(32).toString('base64') }
+  const genesis = { ...document, successorOf }
+  const judged = judgeGenesis(parse(signedPolicy(genesis, admins)), verifySignature)
+  t.equal(judged.policy.successorOf?.size, 7)
+  const standingThere = standing(genesis, 0)
+  const suspended = signers.map((one) => ({ ...one, suspended: { since: 5, compromisedSince: null } }))
+  const after = (change: object) => follow(standingThere, document, change)
+  t.equal(judge(after({ signers: suspended }), [first], standingThere).verified.length, 1)
+  t.throws(() => judge(after({ private: ['urn:x'] }), [first], standingThere), { code: 'BAD_SIGNATURE' })
+  t.throws(() => judge(after({ successorOf }), admins, standingThere), { code: 'MALFORMED_PAYLOAD' }, 'said again')
+  t.throws(() => judge(next({ successorOf }), admins), { code: 'MALFORMED_PAYLOAD' }, 'said only later')
+  t.end()
+})
+
 t.test('one administrator may suspend, and nothing else', (t) => {
   const suspend = (...who: readonly Actor[]) =>
     signers.map((one) =>

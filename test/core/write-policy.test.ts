@@ -15,6 +15,7 @@ const document = policyDocument(ORIGIN, vkeyOf(logKey), admins, [{ actor: signer
 const keyOf = ({ key }: Actor) => ({ id: key.id, publicKey: toBase64(key.spki) })
 const read = (value: unknown): WritePolicy => parseWritePolicy(toUtf8(JSON.stringify(value)))
 const changed = (change: object) => read({ ...document, ...change })
+const before = { origin: 'log.example/before', size: 7, root: toBase64(new Uint8Array(32)) }
 const signers = document.signers as Record<string, unknown>[]
 const withSigner = (change: object) => changed({ signers: [{ ...signers[0], ...change }, signers[1]] })
 
@@ -49,6 +50,8 @@ t.test('a policy is read as it is written', (t) => {
   })
   const later = changed({ sequence: 3, previous: { index: 41, sha256: 'ab'.repeat(32) } })
   t.match(later.previous, { index: 41, sha256: new Uint8Array(32).fill(0xab) })
+  t.equal(policy.successorOf, null)
+  t.same(changed({ successorOf: before }).successorOf, { origin: before.origin, size: 7, root: new Uint8Array(32) })
   t.end()
 })
 
@@ -96,6 +99,19 @@ t.test('what is not a policy is refused', (t) => {
     'a predecessor with more': () =>
       changed({ sequence: 1, previous: { index: 0, sha256: 'ab'.repeat(32), leaf: '' } }),
     'no logKeys': without('logKeys'),
+    'null as what it succeeds': () => changed({ successorOf: null }),
+    'what it succeeds as a text': () => changed({ successorOf: before.origin }),
+    'what it succeeds with more': () => changed({ successorOf: { ...before, key: '' } }),
+    'what it succeeds without its root': () => changed({ successorOf: { ...before, root: undefined } }),
+    'a short root': () => changed({ successorOf: { ...before, root: toBase64(new Uint8Array(31)) } }),
+    'a root in hex': () => changed({ successorOf: { ...before, root: '00'.repeat(32) } }),
+    'the empty tree to succeed': () => changed({ successorOf: { ...before, size: 0 } }),
+    'a size as text': () => changed({ successorOf: { ...before, size: '7' } }),
+    'half a size': () => changed({ successorOf: { ...before, size: 7.5 } }),
+    'an empty origin to succeed': () => changed({ successorOf: { ...before, origin: '' } }),
+    'its own successor': () => changed({ successorOf: { ...before, origin: ORIGIN } }),
+    'what it succeeds said later': () =>
+      changed({ successorOf: before, sequence: 1, previous: { index: 0, sha256: 'ab'.repeat(32) } }),
     'empty logKeys': () => changed({ logKeys: [] }),
     'a log key of another name': () => changed({ logKeys: [vkeyOf(logKey, 'log.example/else')] }),
     'a log key that is none': () => changed({ logKeys: ['x'] }),

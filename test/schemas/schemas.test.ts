@@ -58,6 +58,8 @@ function verdict(parse: () => unknown): Verdict {
 const BEYOND_SHAPE = [
   /^the JSON has a lone surrogate$/,
   /: sequence 0 and no previous go together$/,
+  /: only the first document of a log has successorOf$/,
+  /: a log does not succeed itself$/,
   /: the log key of .* is not of /s,
   /: .* names one twice$/s,
   /: the threshold of \w+ is \d+, with \d+ keys$/,
@@ -126,8 +128,15 @@ const policies = fc
       { requiredKeys: [] },
     ),
     produces: fc.option(fc.array(pattern, { maxLength: 2 })),
+    successorOf: fc.option(
+      fc.record({
+        origin: fc.constantFrom('log.example/before', 'lög.example'),
+        size: fc.integer({ min: 1 }),
+        root: bytes32.map(toBase64),
+      }),
+    ),
   })
-  .map(({ origin, sequence, previous, administrators, threshold, redactors, rule, produces }) => {
+  .map(({ origin, sequence, previous, administrators, threshold, redactors, rule, produces, successorOf }) => {
     const vkey = formatVkey(verifierKey(origin, ED25519, logKey))
     const document = policyDocument(origin, vkey, actors.slice(0, administrators), [
       { actor: actors[3]!, ...rule },
@@ -140,6 +149,7 @@ const policies = fc
       administrators: { keys: document.administrators!.keys, threshold: 1 + (threshold % administrators) },
       redactors: redactors ? { threshold: 1, keys: [actors[0]!.key.id, actors[4]!.key.id] } : null,
       ...(produces && { produces }),
+      ...(successorOf && sequence === 0 && { successorOf }),
     }
   })
 

@@ -36,13 +36,23 @@ export async function makeEventLog(
   data: string,
   administrators: readonly Actor[],
   signers: readonly SignerRule[],
-  { name = 'test', origin = ORIGIN, change = {} }: { name?: string; origin?: string; change?: object } = {},
+  {
+    name = 'test',
+    origin = ORIGIN,
+    change = {},
+    succeeded,
+  }: { name?: string; origin?: string; change?: object; succeeded?: string } = {},
 ): Promise<{ vkey: string; document: Record<string, unknown> }> {
   const { files, signer } = prepareLog(data, name, origin, 'events')
   const vkey = formatVkey(signer.key)
   const document = policyDocument(origin, vkey, administrators, signers, change)
   const policy = toUtf8(signedPolicy(document, administrators))
-  await createLog(files, signer, 'events', await genesisOf(data, policy, vkey, nativeVerify))
+  await createLog(
+    files,
+    signer,
+    'events',
+    await genesisOf(data, policy, vkey, nativeVerify, succeeded === undefined ? undefined : toUtf8(succeeded)),
+  )
   return { vkey, document }
 }
 
@@ -51,6 +61,7 @@ interface TestServer {
   readonly app: FastifyInstance
   readonly opened: OpenLogs
   readonly failures: unknown[]
+  readonly notices: string[]
   close(): Promise<void>
 }
 
@@ -67,6 +78,7 @@ interface TestServerOptions {
 
 export async function startServer(data: string, options: TestServerOptions = {}): Promise<TestServer> {
   const failures: unknown[] = []
+  const notices: string[] = []
   const metrics = new Metrics()
   const opened = await openLogs({
     data,
@@ -84,6 +96,7 @@ export async function startServer(data: string, options: TestServerOptions = {})
     ...(options.keeper && { keeper: options.keeper }),
     ...(options.witnesses && { witnesses: () => options.witnesses }),
     onFailure: (error) => failures.push(error),
+    onNotice: (log, what) => notices.push(`${log}: ${what}`),
     onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),
     wrap: options.wrap ?? ((store) => store),
   })
@@ -100,6 +113,7 @@ export async function startServer(data: string, options: TestServerOptions = {})
     app,
     opened,
     failures,
+    notices,
     async close() {
       await closeServer(app, 5_000)
       await opened.close()
