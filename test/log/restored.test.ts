@@ -234,6 +234,30 @@ t.test('what the copy does not have is missing, what was redacted is redacted, a
   t.match(await createRestored({ ...partsOf(data, log, none), name: 'bare' }), { missing: 2 })
 })
 
+t.test('a redaction erases what an earlier transaction has written', async (t) => {
+  const { log, redacted } = paperLog()
+  const add = (subject: string) => log.addEvent(canonical('application/vnd.in-toto+json', statement(subject), [signer]))
+  for (let i = 0; i < 1_100; i++) add(`model/${i}`)
+  const second = 2
+  const entries = [{ index: second, leafHash: toHex(leafHash(log.entries[second]!)) }]
+  const document = formatEnvelope(
+    canonical(REDACTION_REQUEST, { origin: log.origin, entries, reason: 'late' }, [administrator]),
+  )
+  const { time, current } = log
+  const addendum = addendumHash(document)
+  log.add({ kind: REDACTION, time, addendum, policy: current.index, indexes: [second], reason: 'late' }, document)
+  const copy = log.entries.map((entry, i) => ({ entry, document: log.addenda[i]! }))
+  const data = temporaryFolder(t)
+  t.match(await createRestored(partsOf(data, log, copy)), { missing: 0 })
+  const { folder } = logFiles(data, 'paper')
+  for (const gone of [redacted, log.addenda[second]!])
+    for (const file of readdirSync(folder))
+      t.notOk(readFileSync(join(folder, file)).includes(Buffer.from(gone.subarray(0, 60))), file)
+  const store = SqliteStore.open(logFiles(data, 'paper').database, { readonly: true })
+  t.same([await store.redactedBy(second), await store.addendum(second)], [log.entries.length - 1, undefined])
+  await store.close()
+})
+
 t.test('a copy that is not what the checkpoint covers leaves nothing behind', async (t) => {
   const { log, copy } = paperLog()
   const other = paperLog().log
