@@ -89,10 +89,14 @@ export class Programs {
     throw new Error(`treeline ${args.join(' ')}: ${result.code}, not ${code}\n${result.out}${result.err}`)
   }
 
+  /** Runs `treeline-server` to its end. */
+  server(...args: string[]): Promise<Result> {
+    return finished(this.start('treeline-server', args))
+  }
+
   /** `treeline-server init`. */
   init(...more: string[]): Promise<Result> {
-    const args = ['init', '--data', 'data', '--name', 'models', '--origin', ORIGIN, '--profile', 'events', ...more]
-    return finished(this.start('treeline-server', args))
+    return this.server('init', '--data', 'data', '--name', 'models', '--origin', ORIGIN, '--profile', 'events', ...more)
   }
 
   async serve(): Promise<Served> {
