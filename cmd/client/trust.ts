@@ -2,6 +2,7 @@ import { bytesOf, indexOf, parseAnswer, textOf } from '../../src/client/answer.t
 import { Transport } from '../../src/client/transport.ts'
 import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { TreelineError } from '../../src/core/errors.ts'
+import { isObject } from '../../src/core/payload.ts'
 import { formatVkey, parseVkey } from '../../src/core/vkey.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { type Command, EXIT, printable } from '../cli.ts'
@@ -12,7 +13,7 @@ interface LogText {
   readonly origin: string
   readonly vkey: string
   readonly genesis: string | null
-  readonly successorOf?: Record<string, unknown>
+  readonly successorOf?: unknown
   readonly restored?: unknown
 }
 
@@ -91,7 +92,8 @@ const sayPredecessor = ({ origin, size, root }: PredecessorText): string =>
   `succeeds ${origin} at size ${size}, root ${root}`
 
 /** As the log says; evidence of one of its entries proves that its administrators have signed it. */
-function predecessorOf(value: Record<string, unknown>): PredecessorText {
+function predecessorOf(value: unknown): PredecessorText {
+  if (!isObject(value)) throw wrong('what it succeeds is no object')
   const origin = textOf(value.origin, 'the origin that it succeeds')
   // It becomes a line of a file, and of a terminal.
   if (!/^[\x21-\x7e]{1,255}$/.test(origin)) throw wrong('the origin that it succeeds is none')

@@ -1,6 +1,8 @@
 import { toBase64 } from '../../src/core/bytes.ts'
 import { checkTree } from '../../src/log/check.ts'
+import { RestoredLog } from '../../src/log/restored-log.ts'
 import { logFiles, logNames } from '../../src/store/folder.ts'
+import { loadLogVkey } from '../../src/store/log-key.ts'
 import { SqliteStore } from '../../src/store/sqlite.ts'
 import { type Command, EXIT, usage } from '../cli.ts'
 
@@ -17,10 +19,16 @@ export const checkCommand: Command = {
     const names = named.length > 0 ? named : logNames(data)
     if (names.length === 0) throw usage(`there is no log in ${data}: treeline-server init makes one`)
     for (const name of names) {
-      const store = SqliteStore.open(logFiles(data, name).database, { readonly: true })
+      const { database, vkey, published } = logFiles(data, name)
+      const store = SqliteStore.open(database, { readonly: true })
       try {
         const { size, root, tiles } = await checkTree(store, () => {})
-        console.log(`${name}: ${size} entries, ${tiles} full tiles, root ${toBase64(root)}: all agree`)
+        // Of a log that signs, what was published may be smaller; of a restored one it is why the tree is believed.
+        if (store.restored)
+          await RestoredLog.open({ name, store, key: loadLogVkey(vkey, store.origin), publishedFile: published })
+        console.log(
+          `${name}: ${size} entries, ${tiles} full tiles, root ${toBase64(root)}: all agree${store.restored ? ' (restored)' : ''}`,
+        )
       } finally {
         await store.close()
       }

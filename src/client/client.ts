@@ -32,6 +32,7 @@ export interface ClientOptions extends TransportOptions {
 export interface Logged {
   /** False when the log knew it from before. */
   readonly created: boolean
+  /** Of the log itself, or of a log that it succeeds, which then has the event; its `origin` says which. */
   readonly receipt: Receipt
   /** Where the receipt is kept until it is settled. */
   readonly file: string

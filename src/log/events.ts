@@ -14,7 +14,7 @@ import type { Predecessor, WritePolicy } from '../core/write-policy.ts'
 import type { Log } from './log.ts'
 import { foldPolicies } from './policies.ts'
 import { checkLogKeys, checkShared } from './policy-rules.ts'
-import type { Appended, Placed } from './sequencer.ts'
+import type { Candidate, Placed } from './sequencer.ts'
 
 /** The entry that a submission has, new or from before. */
 export interface Admitted {
@@ -98,35 +98,33 @@ export class EventLog {
     const salt = blinding(this.#parts.blinding!, canonical)
     const addendum = joinAddendum(salt, canonical)
     const digest = addendumHash(addendum)
-    const admitted = await this.#once(
-      digest,
-      async () => {
-        const { payloadType, payload } = envelope
-        const parsed = parsePayload(payloadType, payload)
-        const signed = { keys: verified.map(({ key }) => fromHex(key.id)!), payloadType, payload }
-        // Only an early no: the judgement that counts is made at the index and time of the entry.
-        this.#judge({ ...signed, type: parsed.type }, parsed, Date.now())
-        let described: { by: InForce; description: Description } | undefined
-        return this.log.append({
-          size: addendum.length,
-          place: (_index, time): Placed => {
-            this.#judge({ ...signed, type: parsed.type }, parsed, time)
-            if (described?.by !== this.#inForce) {
-              described = { by: this.#inForce, description: describe(signed, this.#inForce.policy, parsed) }
-            }
-            const entry = encodeEntry({
-              kind: EVENT,
-              time,
-              ...described.description,
-              addendum: digest,
-              policy: this.#inForce.index,
-            })
-            return { entry, addendum }
-          },
-        })
-      },
-      canonical,
-    )
+    const admitted = await this.#once(digest, async () => {
+      const before = await this.#knownBefore(envelope, canonical)
+      if (before !== undefined) return before
+      const { payloadType, payload } = envelope
+      const parsed = parsePayload(payloadType, payload)
+      const signed = { keys: verified.map(({ key }) => fromHex(key.id)!), payloadType, payload }
+      // Only an early no: the judgement that counts is made at the index and time of the entry.
+      this.#judge({ ...signed, type: parsed.type }, parsed, Date.now())
+      let described: { by: InForce; description: Description } | undefined
+      return this.#append({
+        size: addendum.length,
+        place: (_index, time): Placed => {
+          this.#judge({ ...signed, type: parsed.type }, parsed, time)
+          if (described?.by !== this.#inForce) {
+            described = { by: this.#inForce, description: describe(signed, this.#inForce.policy, parsed) }
+          }
+          const entry = encodeEntry({
+            kind: EVENT,
+            time,
+            ...described.description,
+            addendum: digest,
+            policy: this.#inForce.index,
+          })
+          return { entry, addendum }
+        },
+      })
+    })
     return { salt, ...admitted }
   }
 
@@ -143,7 +141,7 @@ export class EventLog {
     const document = canonicalEnvelope(envelope, verified)
     const digest = addendumHash(document)
     return this.#once(digest, () =>
-      this.log.append({
+      this.#append({
         size: document.length,
         // What follows in the queue is judged by the new policy, so it waits for the next batch.
         last: true,
@@ -184,7 +182,7 @@ export class EventLog {
       await this.#requireAllIndexes(named)
       await this.#requireSomethingLeft(indexes)
       await this.#requireAudited(indexes)
-      return this.log.append({
+      return this.#append({
         size: document.length,
         place: (_index, time) => {
           judge()
@@ -258,14 +256,14 @@ export class EventLog {
 
   /**
    * The entry with this digest: the one that is there, the one on its way, or a new one. Exact, because the first to come registers
-   * before it looks. `canonical` is that of an event: the logs of before are asked for it too. Throws REDACTED, FROZEN.
+   * before it looks. Throws REDACTED, FROZEN.
    */
-  async #once(digest: Uint8Array, append: () => Promise<Appended>, canonical?: Uint8Array): Promise<Admitted> {
+  async #once(digest: Uint8Array, append: () => Promise<Admitted>): Promise<Admitted> {
     this.#requireSigning()
     const name = toHex(digest)
     const before = this.#inFlight.get(name)
     if (before !== undefined) return { ...(await before), created: false }
-    const work = this.#lookUpOr(digest, append, canonical)
+    const work = this.#lookUpOr(digest, append)
     this.#inFlight.set(name, work)
     try {
       return await work
@@ -274,32 +272,44 @@ export class EventLog {
     }
   }
 
-  async #lookUpOr(
-    digest: Uint8Array,
-    append: () => Promise<Appended>,
-    canonical: Uint8Array | undefined,
-  ): Promise<Admitted> {
-    const known = (await this.#known(digest)) ?? (canonical && (await this.#knownBefore(canonical)))
-    if (known !== undefined) return known
-    const { index, entry } = await append()
+  async #lookUpOr(digest: Uint8Array, append: () => Promise<Admitted>): Promise<Admitted> {
+    return (await this.#known(digest)) ?? append()
+  }
+
+  async #append(candidate: Candidate): Promise<Admitted> {
+    const { index, entry } = await this.log.append(candidate)
     return { index, entry, created: true }
   }
 
-  /** Exact without a lock: a log of before has no writer. Each blinds with a secret of its own, and so has another digest for the same event. */
-  async #knownBefore(canonical: Uint8Array): Promise<Admitted | undefined> {
+  /** Exact without a lock: a log of before has no writer. Throws REDACTED. */
+  async #knownBefore(envelope: Envelope, canonical: Uint8Array): Promise<Admitted | undefined> {
     for (const predecessor of this.#parts.predecessors?.() ?? []) {
-      const known = await predecessor.#knownAs(canonical)
+      const known = await predecessor.#knownAs(envelope, canonical)
       if (known !== undefined) return { ...known, elsewhere: predecessor.log }
     }
     return undefined
   }
 
-  /** By the canonical envelope of an event. A log that has lost its secret knows none. */
-  async #knownAs(canonical: Uint8Array): Promise<Admitted | undefined> {
+  /**
+   * What this log would say if it still answered writers. It blinds with a secret of its own, and counts the signatures of its own policy: a single one
+   * has the same canonical form everywhere, several need not. Without its secret it knows nothing.
+   */
+  async #knownAs(envelope: Envelope, canonicalElsewhere: Uint8Array): Promise<Admitted | undefined> {
     if (this.#parts.blinding === undefined) return undefined
+    const canonical = envelope.signatures.length === 1 ? canonicalElsewhere : this.#canonical(envelope)
+    if (canonical === undefined) return undefined
     const salt = blinding(this.#parts.blinding, canonical)
     const known = await this.#known(addendumHash(joinAddendum(salt, canonical)))
     return known && { ...known, salt }
+  }
+
+  #canonical(envelope: Envelope): Uint8Array | undefined {
+    try {
+      return canonicalEnvelope(envelope, verifyEnvelope(envelope, this.#inForce.ring, this.#parts.verify))
+    } catch (error) {
+      if (error instanceof TreelineError) return undefined
+      throw error
+    }
   }
 
   async #known(digest: Uint8Array): Promise<Admitted | undefined> {

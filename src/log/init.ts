@@ -41,7 +41,7 @@ export function prepareLog(
   }
   const files = logFiles(data, name)
   if (existsSync(files.database)) throw new TreelineError('USAGE', `the log ${name} exists already in ${data}`)
-  const twin = logNames(data).find((other) => readFileSync(logFiles(data, other).vkey, 'utf8').startsWith(`${origin}+`))
+  const twin = logNames(data).find((other) => originOf(logFiles(data, other)) === origin)
   // A second log of one name is a second history to whoever goes by the name, a restored one's as well.
   if (twin !== undefined)
     throw new TreelineError('USAGE', `the log ${twin} of ${data} has the origin ${origin} already`)
@@ -55,6 +55,13 @@ export function prepareLog(
     throw new TreelineError('USAGE', `${files.folder} was prepared for another origin: see ${files.vkey}`)
   }
   return { files, signer }
+}
+
+function originOf({ database }: LogFiles): string {
+  const db = SqliteStore.open(database, { readonly: true })
+  const { origin } = db
+  void db.close()
+  return origin
 }
 
 /** Makes the database and publishes its first checkpoint. The name of the database appears last: until then there is no log. */

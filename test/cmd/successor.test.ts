@@ -59,7 +59,10 @@ t.test('a log with two events is lost, and restored', async (t) => {
 })
 
 t.test('the commands of the server know a restored log', async (t) => {
-  t.match(await programs.server('check', '--data', data), { code: 0, out: /^models: 2 entries.*all agree/ })
+  t.match(await programs.server('check', '--data', data), {
+    code: 0,
+    out: /^models: 2 entries.*all agree \(restored\)/,
+  })
   t.match(await programs.server('token', 'add', '--data', data, '--log', 'models', '--scope', 'tree'), {
     code: 0,
     out: /^tl_/,
@@ -140,6 +143,8 @@ t.test('what users of the successor see', async (t) => {
   )
   await programs.expecting(0, ['evidence', '--log', next, '--trust', 'both.txt', 'new.json', '--out', 'new.proof'])
   await programs.expecting(0, ['evidence', '--log', old, '--trust', 'both.txt', '1', '--out', 'old.proof'])
+  const withKey = ['--key', 'admin.key', '--log', next, '--trust', 'both.txt']
+  await programs.expecting(0, ['policy', 'suspend', 'trainer', ...withKey])
   await served.stop()
   t.match(
     (await programs.expecting(0, ['verify', 'new.proof', '--trust', 'both.txt'])).out,
@@ -151,7 +156,7 @@ t.test('what users of the successor see', async (t) => {
   })
   t.match(await programs.server('check', '--data', data), {
     code: 0,
-    out: /models: 2 entries[\s\S]*models-2: 2 entries/,
+    out: /models: 2 entries[\s\S]*models-2: 3 entries/,
   })
 
   // The operator is told at the start, not by an event that is logged twice.

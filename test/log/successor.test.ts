@@ -19,7 +19,7 @@ import { verifySignature } from '../../src/core/signature.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { logFiles } from '../../src/store/folder.ts'
 import { middle } from '../client/middle.ts'
-import { Actor, event, redactionRequest, signedPolicy, statement } from '../support/actors.ts'
+import { Actor, envelope, event, redactionRequest, signedPolicy, statement } from '../support/actors.ts'
 import { restoreInto } from '../support/copies.ts'
 import { ask, json, post } from '../support/http.ts'
 import { makeEventLog, startServer, temporaryFolder } from '../support/server.ts'
@@ -151,6 +151,34 @@ t.test('an event of any log before is known, to the byte, and nothing else is', 
   renameSync(logFiles(third, 'first').folder, join(third, 'elsewhere'))
   server = await startServer(third)
   t.match(server.notices, [`second: ${FIRST}, which it succeeds, is not here: what that has is logged again`])
+  await server.close()
+})
+
+t.test('of several signatures each log counts those of its own signers', async (t) => {
+  const [both, old, late] = [new Actor(), new Actor(), new Actor()]
+  const wire = (subject: string, actors: readonly Actor[]) => envelope(IN_TOTO, statement(subject), actors)
+  const lost = temporaryFolder(t)
+  const make = (data: string, name: string, origin: string, actors: readonly Actor[], note?: string) =>
+    makeEventLog(
+      data,
+      [administrator],
+      actors.map((actor) => ({ actor })),
+      { name, origin, ...(note && { change: namedBy(note), succeeded: note }) },
+    )
+  await make(lost, 'first', FIRST, [both, old])
+  const wires = [wire('by two', [both, old]), wire('by a later one too', [both, late]), wire('by one', [both])]
+  let server = await startServer(lost)
+  for (const one of wires) t.equal((await post(server.url, '/first/v1/events', one)).status, 201)
+  await server.close()
+  const data = temporaryFolder(t)
+  await restoreInto(data, lost, 'first')
+  await make(data, 'second', SECOND, [both, late], noteOf(data, 'first'))
+  server = await startServer(data)
+  for (const [i, one] of wires.entries()) {
+    const answer = await post(server.url, '/second/v1/events', one)
+    t.match([answer.status, json(answer).origin, json(answer).index], [200, FIRST, i + 1])
+  }
+  t.equal((await post(server.url, '/second/v1/events', wire('of now', [late, old]))).status, 201)
   await server.close()
 })
 
