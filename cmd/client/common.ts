@@ -1,5 +1,5 @@
 /** Flags that most commands of `treeline` share, and what is made of them. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { TreelineClient } from '../../src/client/client.ts'
@@ -11,6 +11,7 @@ import { fromUtf8, parseSize } from '../../src/core/bytes.ts'
 import { type PublicKey, parsePublicKeyPem } from '../../src/core/keys.ts'
 import { parseWitnessPolicy, type WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { type Flag, type Options, usage } from '../cli.ts'
+import { readInput } from '../files.ts'
 
 /** What a connection takes beside the URL. */
 export const CONNECTION_FLAGS: readonly Flag[] = [
@@ -44,15 +45,6 @@ export const STATE_FLAG: Flag = {
   value: 'DIR',
   help: 'spools, rejected events and receipts, of each log apart',
   default: join(process.env.XDG_STATE_HOME ?? join(homedir(), '.local/state'), 'treeline'),
-}
-
-/** Throws USAGE for a file that cannot be read. */
-export function readInput(file: string): Uint8Array {
-  try {
-    return new Uint8Array(readFileSync(file))
-  } catch (error) {
-    throw usage(`${file} cannot be read: ${(error as Error).message}`)
-  }
 }
 
 const text = (file: string | undefined): string | undefined => file && new TextDecoder().decode(readInput(file))

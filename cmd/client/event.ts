@@ -5,7 +5,8 @@ import { canonicalOf, signEnvelope } from '../../src/client/signing-key.ts'
 import { type FileRef, type Progress, statementOf } from '../../src/client/statement.ts'
 import { CLOUDEVENTS, IN_TOTO } from '../../src/core/payload.ts'
 import { type Flag, type Options, usage } from '../cli.ts'
-import { readInput, readKeys, readPublicKey, timeOf } from './common.ts'
+import { readInput } from '../files.ts'
+import { readKeys, readPublicKey, timeOf } from './common.ts'
 
 const MADE_HERE: readonly Flag[] = [
   { name: 'produced', value: '[NAME=]FILE', help: 'a file that the step made', multiple: true },

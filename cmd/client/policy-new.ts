@@ -5,7 +5,8 @@ import { predecessorOf } from '../../src/core/predecessor.ts'
 import { parseVkey } from '../../src/core/vkey.ts'
 import { parseWritePolicy } from '../../src/core/write-policy.ts'
 import { type Command, EXIT, usage } from '../cli.ts'
-import { OUT_FLAG, readInput, readPublicKey, timeOf, writeOutput } from './common.ts'
+import { readInput } from '../files.ts'
+import { OUT_FLAG, readPublicKey, timeOf, writeOutput } from './common.ts'
 
 const SIGNER = 'NAME=FILE.pub[,types=P|P][,subjects=P|P][,keyids=K|K][,from=TIME][,until=TIME][,shared]'
 const SETTINGS = ['types', 'subjects', 'keyids', 'from', 'until']

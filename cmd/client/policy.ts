@@ -11,13 +11,13 @@ import { POLICY } from '../../src/core/entry.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { WRITE_POLICY } from '../../src/core/write-policy.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
+import { readInput } from '../files.ts'
 import {
   JSON_FLAG,
   KEY_FLAG,
   LOG_FLAGS,
   OUT_FLAG,
   oneOperand,
-  readInput,
   readKeys,
   readTrust,
   TRUST_FLAG,

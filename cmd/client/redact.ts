@@ -11,11 +11,11 @@ import { TreelineError } from '../../src/core/errors.ts'
 import { leafHash } from '../../src/core/merkle.ts'
 import { parseRedactionRequest, REDACTION_REQUEST } from '../../src/core/redaction.ts'
 import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
+import { readInput } from '../files.ts'
 import {
   JSON_FLAG,
   KEY_FLAG,
   LOG_FLAGS,
-  readInput,
   readKeys,
   readTrust,
   TRUST_FLAG,

@@ -4,7 +4,8 @@ import { hashFile } from '../../src/client/statement.ts'
 import { requireArtifact, verifyFile } from '../../src/client/verify.ts'
 import { fromHex } from '../../src/core/bytes.ts'
 import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
-import { JSON_FLAG, oneOperand, readInput, readPublicKey, readTrust, TRUST_FLAG } from './common.ts'
+import { readInput } from '../files.ts'
+import { JSON_FLAG, oneOperand, readPublicKey, readTrust, TRUST_FLAG } from './common.ts'
 
 export const verifyCommand: Command = {
   name: 'verify',

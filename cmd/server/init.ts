@@ -1,12 +1,12 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { predecessorOf } from '../../src/core/predecessor.ts'
 import { formatVkey } from '../../src/core/vkey.ts'
 import { checkSuccessor, genesisOf } from '../../src/log/genesis.ts'
 import { createLog, prepareLog } from '../../src/log/init.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import { lockData } from '../../src/store/lock.ts'
-import { plain } from '../../src/store/plain.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
+import { readInput } from '../files.ts'
 
 export const initCommand: Command = {
   name: 'init',
@@ -60,7 +60,7 @@ async function init(data: string, profile: 'raw' | 'events', options: Options): 
     return EXIT.done
   }
   const genesis =
-    file === undefined ? undefined : await genesisOf(data, read('policy', file), vkey, nativeVerify, succeeded)
+    file === undefined ? undefined : await genesisOf(data, readInput(file, 'policy'), vkey, nativeVerify, succeeded)
   await createLog(files, signer, profile, genesis)
   console.log(vkey)
   return EXIT.done
@@ -69,19 +69,11 @@ async function init(data: string, profile: 'raw' | 'events', options: Options): 
 /** Throws USAGE for what is no signed checkpoint of a log with entries. */
 function succeededBy(file: string | undefined): Uint8Array | undefined {
   if (file === undefined) return undefined
-  const note = read('checkpoint', file)
+  const note = readInput(file, 'checkpoint')
   try {
     predecessorOf(note)
     return note
   } catch (error) {
     throw usage(`the checkpoint ${file} cannot be used: ${(error as Error).message}`)
-  }
-}
-
-function read(what: string, file: string): Uint8Array {
-  try {
-    return plain(readFileSync(file))
-  } catch (error) {
-    throw usage(`the ${what} ${file} cannot be read: ${(error as Error).message}`)
   }
 }

@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { openBackup, sealBackup } from '../../witness/seal/key-backup.ts'
 import { KeyStore } from '../../witness/seal/key-store.ts'
 import { readSecretFile, syncPath, writeNewFile } from '../../witness/secret-file.ts'
 import { type Command, EXIT, type Flag, type Options, usage } from '../cli.ts'
+import { readInput } from '../files.ts'
 
 const DATA: Flag = { name: 'data', value: 'DIR', help: 'the data folder of the witness', required: true }
 const PASSPHRASE: Flag = {
@@ -69,8 +70,7 @@ export const keysCommands: readonly Command[] = [
     flags: [DATA, PASSPHRASE],
     async run(options, operands) {
       const file = only(operands, 'FILE')
-      if (!existsSync(file)) throw usage(`there is no backup at ${file}`)
-      const backup = openBackup(readFileSync(file), readPassphrase(options))
+      const backup = openBackup(readInput(file), readPassphrase(options))
       const keys = new KeyStore(join(options.need('data'), 'keys.db'))
       try {
         keys.import(backup)

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { Alerts } from '../../witness/alerts.ts'
@@ -14,6 +13,7 @@ import { logVerifier, nativeVerify } from '../../witness/native-verify.ts'
 import { Watch } from '../../witness/watch.ts'
 import { type CosignedStore, Witness } from '../../witness/witness.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
+import { readInput } from '../files.ts'
 import { openWorm, type Worm } from './worm.ts'
 
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
@@ -63,7 +63,7 @@ export async function run(
   try {
     lock = lockData(data)
     const cosigner = loadCosigner(data, state.name)
-    const logs = parseLogList(readList(options.need('logs')), cosigner.keys)
+    const logs = parseLogList(readInput(options.need('logs'), 'list of logs'), cosigner.keys)
     const metrics = new Metrics(state).withProcess()
     const webhook = options.get('alert-webhook')
     if (webhook !== undefined && !/^https?:$/.test(URL.parse(webhook)?.protocol ?? ''))
@@ -143,12 +143,4 @@ function address(listen: string): { host: string; port: number } {
   const [, named = '', port = ''] = /^(.+):([0-9]{1,5})$/.exec(listen) ?? []
   if (named === '' || Number(port) > 65_535) throw usage('--listen takes HOST:PORT')
   return { host: named.replace(/^\[|\]$/g, ''), port: Number(port) }
-}
-
-function readList(file: string): Uint8Array {
-  try {
-    return new Uint8Array(readFileSync(file))
-  } catch (error) {
-    throw usage(`the list of logs ${file} cannot be read: ${(error as Error).message}`)
-  }
 }

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fromUtf8 } from '../../src/core/bytes.ts'
 import { cosignatureVerifier } from '../../src/core/cosignature.ts'
 import { type NoteSigner, parseNote, verifyNote } from '../../src/core/note.ts'
 import { parseVkey } from '../../src/core/vkey.ts'
@@ -11,6 +12,8 @@ import { KeyStore } from '../../witness/seal/key-store.ts'
 import { openStore } from '../../witness/worm/open-store.ts'
 import { type SnapshotReport, signReport, verifySnapshot } from '../../witness/worm/verify.ts'
 import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
+import { readInput } from '../files.ts'
+import { progressBar } from '../progress.ts'
 
 /** What the caller trusts: its own keys in a data folder, or a snapshot key and a policy for the log. */
 interface Trust {
@@ -43,13 +46,11 @@ export const verifyCommand: Command = {
     try {
       let good = true
       for (const origin of origins) {
-        const progress = (done: number, total: number) => {
-          if (process.stderr.isTTY) process.stderr.write(`\r${origin}: object ${done} of ${total}`)
-        }
+        const bar = progressBar(`verifying ${printable(origin)}`)
         const report = await verifySnapshot({
-          ...{ store, origin, verifier: logVerifier(vkey), checkHead, keys, now: Date.now, progress },
+          ...{ store, origin, verifier: logVerifier(vkey), checkHead, keys, now: Date.now, progress: bar.update },
         })
-        if (process.stderr.isTTY) process.stderr.write('\n')
+        bar.stop()
         const text = signer === undefined ? `${JSON.stringify(report, null, 1)}\n` : signReport(report, signer)
         const file = options.get('report')
         if (file === undefined) process.stdout.write(text)
@@ -70,8 +71,8 @@ function trustOf(options: Options): Trust {
   const named = options.all('origin')
   if (data === undefined) {
     if (named.length === 0) throw usage('verify takes --data, or --vkey, --trust and --origin')
-    const policy = parseWitnessPolicy(readFileSync(options.need('trust')))
-    const vkey = parseVkey(readFileSync(options.need('vkey'), 'utf8').trim())
+    const policy = parseWitnessPolicy(readInput(options.need('trust')))
+    const vkey = parseVkey(fromUtf8(readInput(options.need('vkey')))?.trim() ?? '')
     return { origins: named, vkey, checkHead: (note) => void verifyCheckpoint(note, policy) }
   }
   const state = openState(data)

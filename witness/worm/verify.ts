@@ -3,18 +3,16 @@
  * lock looked at, and the root rebuilt from the entries. Goes on after what is wrong, so that the report names all of it.
  */
 
-import { addendumHash } from '../../src/core/addendum.ts'
 import { equal, toBase64 } from '../../src/core/bytes.ts'
 import { parseCheckpoint, sizeOf } from '../../src/core/checkpoint.ts'
 import { CompactRange } from '../../src/core/compact-range.ts'
-import { decodeEntry } from '../../src/core/entry.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { leafHash } from '../../src/core/merkle.ts'
 import { type NoteSigner, type NoteVerifier, parseNote, signNote } from '../../src/core/note.ts'
 import type { KeyStore } from '../seal/key-store.ts'
-import { open } from '../seal/seal.ts'
-import { ABSENT, CLEAR, type DocumentFrame } from './frames.ts'
+import { ABSENT, CLEAR } from './frames.ts'
 import { type Manifest, PACK_WIDTH, type SnapshotObject } from './manifest.ts'
+import { openDocument } from './open-document.ts'
 import { type CopiedEntries, copiedEntries, findNewest, readObject } from './reader.ts'
 import type { ObjectVersion, WormStore } from './store.ts'
 
@@ -140,41 +138,26 @@ class Verification {
         if (!equal(pack.root(), known)) this.#problems.push(`the entries of pack ${range.size / PACK_WIDTH - 1}`)
         pack = CompactRange.empty()
       }
-      this.#openDocuments(copied, leaves)
+      this.#openDocuments(copied)
     }
     if (!equal(range.root(), root))
       throw new TreelineError('INVALID_LOG', `the entries do not give the root of size ${size}`)
   }
 
-  #openDocuments({ from, entries, documents }: CopiedEntries, leaves: readonly Uint8Array[]): void {
+  #openDocuments({ from, entries, documents }: CopiedEntries): void {
     const { keys, origin } = this.#parts
     const secrets = keys?.leaves(origin, from, from + entries.length)
     documents.forEach((frame, i) => {
-      const index = from + i
       try {
-        this.#documents[this.#judge(frame, entries[i]!, { index, leafHash: leaves[i]!, secret: secrets?.[i] })]++
+        const opened = openDocument(frame, entries[i]!, { origin, index: from + i, leaf: secrets?.[i] })
+        if (frame.kind === ABSENT) this.#documents.absent++
+        else if (opened === undefined) this.#documents[secrets === undefined ? 'sealed' : 'erased']++
+        else this.#documents[frame.kind === CLEAR ? 'clear' : 'opened']++
       } catch (error) {
         if (!(error instanceof TreelineError)) throw error
-        this.#problems.push(`the document of entry ${index}: ${error.message}`)
+        this.#problems.push(`the document of entry ${from + i}: ${error.message}`)
       }
     })
-  }
-
-  #judge(
-    { kind, bytes }: DocumentFrame,
-    entry: Uint8Array,
-    { index, leafHash: leaf, secret }: { index: number; leafHash: Uint8Array; secret: Uint8Array | undefined },
-  ): keyof SnapshotReport['documents'] {
-    if (kind === ABSENT) return 'absent'
-    const digest = decodeEntry(entry).addendum
-    const document =
-      kind === CLEAR
-        ? bytes
-        : secret && open(bytes, { leaf: secret, origin: this.#parts.origin, index, digest, leafHash: leaf })
-    if (document === undefined) return this.#parts.keys === undefined ? 'sealed' : 'erased'
-    if (!equal(addendumHash(document), digest))
-      throw new TreelineError('WORM_BROKEN', 'it is not the one that the entry names')
-    return kind === CLEAR ? 'clear' : 'opened'
   }
 
   async #checkHead(): Promise<void> {
