@@ -1,94 +1,19 @@
-/** treeline-witness with a store, as its operators run it: copies beside the audits, verify, lost keys, kill -9. */
-import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import { parseNote, verifyNote } from '../../src/core/note.ts'
 import { parseVkey } from '../../src/core/vkey.ts'
-import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { openState } from '../../witness/folder.ts'
 import { logVerifier } from '../../witness/native-verify.ts'
-import { Actor, event, redactionRequest } from '../support/actors.ts'
+import { redactionRequest } from '../support/actors.ts'
 import { ask, json, post } from '../support/http.ts'
-import { runProgram, startProgram } from '../support/programs.ts'
-import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
-import { thaw, wormFolder } from './worm-files.ts'
-
-const PROGRAM = 'cmd/treeline-witness.ts'
-const admins = [new Actor()]
-const signer = new Actor()
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as { port: number }
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
-
-/** A log in this process and the folder of its witness, which is not running yet. */
-async function made(t: Test) {
-  const folder = temporaryFolder(t)
-  const [data, trust, list] = ['witness', 'trust.txt', 'logs.json'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ]
-  const worm = wormFolder(t)
-  const run = (...args: string[]) => runProgram(t, PROGRAM, args)
-  const init = await run('init', '--data', data, '--name', 'witness.example/p', '--retention', '30')
-  t.equal(init.code, 0, init.errors)
-  const logData = temporaryFolder(t)
-  const { vkey } = await makeEventLog(logData, admins, [{ actor: signer }])
-  const port = await freePort()
-  writeFileSync(trust, `log ${vkey}\nwitness w ${init.output.trim()} http://127.0.0.1:${port}\nquorum w\n`)
-  const server = await startServer(logData, { witnesses: parseWitnessPolicy(readFileSync(trust)), publishInterval: 20 })
-  t.teardown(() => server.close())
-  const [{ genesis }] = json(await ask(server.url, '/v1/logs')) as unknown as [{ genesis: string }]
-  const url = `${server.url}/test`
-  writeFileSync(list, JSON.stringify({ logs: [{ vkeys: [vkey], url, genesis, keeper: true }] }))
-  const flags = ['run', '--data', data, '--logs', list, '--listen', `127.0.0.1:${port}`, '--log-level', 'error']
-  const often = ['--audit-interval', '50', '--snapshot-interval', '100', '--worm', worm]
-  return {
-    ...{ data, trust, worm, server, run, flags },
-    async start(...more: string[]) {
-      const child = startProgram(t, PROGRAM, [...flags, ...often, ...more])
-      child.stderr!.pipe(process.stderr)
-      const closed = once(child, 'close') as Promise<[number | null]>
-      const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
-      await lines.next()
-      const { value: said } = await lines.next()
-      return {
-        said: String(said),
-        metrics: async () => (await ask(`http://127.0.0.1:${port}`, '/metrics')).body.toString(),
-        async stop(signal: NodeJS.Signals = 'SIGTERM') {
-          child.kill(signal)
-          return (await closed)[0]
-        },
-      }
-    },
-    async submit(subject: string) {
-      const { status, body } = await post(server.url, '/test/v1/events', event(signer, subject))
-      t.equal(status, 201, body.toString())
-    },
-    /** Until a snapshot of that size is known. */
-    async copied(size: number) {
-      const state = openState(data)
-      for (let i = 0; i < 500 && (state.snapshot(ORIGIN)?.size ?? 0) < size; i++)
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      const found = state.snapshot(ORIGIN)?.size
-      state.close()
-      return found
-    },
-    verify: () => run('verify', '--data', data, '--worm', worm),
-  }
-}
+import { ORIGIN } from '../support/server.ts'
+import { admins, copiedLog } from './copied-log.ts'
+import { thaw } from './worm-files.ts'
 
 t.test('copies are made beside the audits, and verify reads them back', { timeout: 60_000 }, async (t) => {
-  const one = await made(t)
+  const one = await copiedLog(t)
   const witness = await one.start()
   t.match(witness.said, new RegExp(`^copies go to ${one.worm} \\(files are `))
   for (let i = 0; i < 3; i++) await one.submit(`model/${i}`)
@@ -143,7 +68,7 @@ t.test(
   'lost sealing keys are not replaced in silence, nor is a store that is not there',
   { timeout: 60_000 },
   async (t) => {
-    const one = await made(t)
+    const one = await copiedLog(t)
     const witness = await one.start()
     await one.submit('model/1')
     t.equal(await one.copied(2), 2)
@@ -177,7 +102,7 @@ t.test(
 )
 
 t.test('kill -9 while copies are made: no snapshot that was reported is lost', { timeout: 60_000 }, async (t) => {
-  const one = await made(t)
+  const one = await copiedLog(t)
   let reported = 0
   for (let round = 0; round < 6; round++) {
     const witness = await one.start()
