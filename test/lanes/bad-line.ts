@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server } from 'node:net'
 
-/** Nothing set: a good line. */
+/** Nothing set: a good line. A connection keeps those that were set when it was made. */
 export interface Faults {
   /** Breaks a connection after so many bytes to the server. */
   cutAfter?: number
@@ -10,6 +10,8 @@ export interface Faults {
   stallAfter?: number
   /** Breaks a connection at the first byte of an answer to this method; counts down. */
   loseAnswers?: { readonly method: string; left: number }
+  /** Called when one of these breaks a connection. */
+  onBreak?: () => void
 }
 
 export class BadLine {
@@ -39,13 +41,20 @@ export class BadLine {
         const rest = (faults.cutAfter ?? Number.POSITIVE_INFINITY) - sent
         sent += data.length
         if (data.length < rest) far.write(data)
-        else far.write(data.subarray(0, rest), end)
+        else {
+          far.write(data.subarray(0, Math.max(rest, 0)), end)
+          faults.onBreak?.()
+        }
       })
       far.on('data', (data) => {
         const lose = faults.loseAnswers
-        if (lose !== undefined && lose.left > 0 && method === lose.method) {
+        // Not at the word that the body may be sent.
+        const isAnswer = !data.toString('latin1', 0, 12).endsWith(' 100')
+        if (lose !== undefined && lose.left > 0 && method === lose.method && isAnswer) {
           lose.left--
-          return end()
+          end()
+          faults.onBreak?.()
+          return
         }
         const rest = (faults.stallAfter ?? Number.POSITIVE_INFINITY) - received
         received += data.length

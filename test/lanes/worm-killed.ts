@@ -1,9 +1,9 @@
 /** A writer of a folder, killed before each of its calls that change something: what it leaves is whole or nothing, and can be gone on from. */
-import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { equal, toUtf8 } from '../../src/core/bytes.ts'
 import { FolderStore } from '../../witness/worm/folder.ts'
+import { unmakeImmutable } from '../support/immutable.ts'
 import { keysOf } from '../witness/worm-contract.ts'
 import { check, run, tempFolder } from './lane.ts'
 import { needProgram } from './tools.ts'
@@ -20,7 +20,7 @@ const CALLS = ['mkdir', 'fchmod', 'utimensat', 'fsync', 'link', 'unlink']
 export async function killedWriters(): Promise<void> {
   await needProgram('strace', 'install strace')
   // Before the lane removes them.
-  process.prependOnceListener('exit', () => spawnSync('chattr', ['-R', '-i', ...folders]))
+  process.prependOnceListener('exit', () => unmakeImmutable(...folders))
   const { killed, broken } = await killEverywhere([])
   check(`a writer killed at ${killed} calls leaves nothing half`, killed > 10 && broken.length === 0, broken.join('\n'))
   const careless = await killEverywhere(['careless'])
@@ -37,17 +37,9 @@ async function killEverywhere(flags: readonly string[]): Promise<{ killed: numbe
     for (let nth = 1; ; nth++) {
       const folder = tempFolder()
       folders.push(folder)
-      const strace = [
-        '-f',
-        '-qq',
-        '-o',
-        '/dev/null',
-        '--seccomp-bpf',
-        '-e',
-        `trace=${call}`,
-        '-e',
-        `inject=${call}:signal=KILL:when=${nth}`,
-      ]
+      // Not --seccomp-bpf, with which strace 6.1 injects no signals.
+      const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=${nth}`]
+      const strace = ['-f', '-qq', '-o', '/dev/null', ...inject]
       const writer = [process.execPath, WRITER, folder, KEY, TEXT, `${UNTIL}`, ...flags]
       // strace counts the calls of each thread by itself.
       const { code, output } = await run('strace', [...strace, ...writer], { env: { UV_THREADPOOL_SIZE: '1' } })

@@ -4,23 +4,19 @@
  * the time of the file: file systems with write-once of their own take the access time of a file without write bits for it, so both
  * times are set; read is the modification time, which reading does not move.
  */
-import { randomBytes } from 'node:crypto'
 import { constants, type Dirent, type Stats } from 'node:fs'
-import { type FileHandle, link, lstat, mkdir, open, readdir, realpath, rm, stat } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, realpath, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { equal, toHex } from '../../src/core/bytes.ts'
+import { equal } from '../../src/core/bytes.ts'
 import { TreelineError } from '../../src/core/errors.ts'
-import { canSeal, isSealed, seal, unseal } from './immutable.ts'
-import { checkKey, checkSize, isKey, wholeSeconds } from './key.ts'
+import { setTimes, sweep, syncUp, triesSeal, writeWhole } from './folder-write.ts'
+import { isSealed, seal, unseal } from './immutable.ts'
+import { checkKey, checkSize, isKey } from './key.ts'
 import { probeFolder } from './probe-folder.ts'
 import { type Lock, MAX_OBJECT_SIZE, type ObjectVersion, type WormStore } from './store.ts'
 
-/** No key has a tilde, so nothing in it is ever taken for an object. */
-const WRITING = '~writing'
-/** Files on which an opened store tries whether it can make them immutable. */
-const TRIAL = '~trial-'
-const HOUR = 3_600_000
-const READ = constants.O_RDONLY | constants.O_NOFOLLOW
+/** Opening a pipe, which somebody may have put there, would wait for its writer. */
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 export class FolderStore implements WormStore {
   readonly description: string
@@ -41,7 +37,7 @@ export class FolderStore implements WormStore {
     const device = await stat(path).catch(() => undefined)
     if (device?.isDirectory() !== true) throw new TreelineError('USAGE', `no such folder: ${path}`)
     const root = await realpath(path)
-    return new FolderStore(root, device, await canSeal(join(root, TRIAL + hex())))
+    return new FolderStore(root, device, await triesSeal(root))
   }
 
   async put(key: string, bytes: Uint8Array, until: number): Promise<ObjectVersion> {
@@ -50,43 +46,20 @@ export class FolderStore implements WormStore {
     const object = { key, version: '1' }
     const file = join(this.#root, key)
     await this.#answer(key, async () => {
+      if (!this.#swept) await sweep(this.#root)
+      this.#swept = true
       await mkdir(dirname(file), { recursive: true })
       await this.#direct(key)
-      if ((await lstat(file).catch(() => undefined)) === undefined) await this.#write(file, bytes, until)
-      // Also of a file found: who wrote it may have died before this.
-      for (let folder = dirname(file); folder.length >= this.#root.length; folder = dirname(folder)) await sync(folder)
+      const found = await lstat(file).catch(() => undefined)
+      if (found === undefined) await writeWhole(this.#root, file, bytes, until)
+      // Also of a file that was there: who wrote it may have died before this.
+      await syncUp(this.#root, dirname(file))
     })
-    if (!equal(await this.get(object), bytes))
-      throw new TreelineError('WORM_BROKEN', `${key} is there with other bytes`)
+    // Dies before its end: the file is not yet immutable, which the next put or extend of it makes good.
+    const stored = await this.get(object)
+    if (!equal(stored, bytes)) throw new TreelineError('WORM_BROKEN', `${key} is there with other bytes`)
     await this.extend(object, until)
     return object
-  }
-
-  /** The file appears whole, read-only and with its time, or not at all. Dies before `link`: the temporary name is left, and swept later. */
-  async #write(file: string, bytes: Uint8Array, until: number): Promise<void> {
-    await this.#sweep()
-    const temporary = join(this.#root, WRITING, hex())
-    const handle = await open(temporary, 'wx', 0o444)
-    try {
-      await handle.writeFile(bytes)
-      await handle.chmod(0o444)
-      await setTimes(handle, until)
-      await handle.sync()
-    } catch (error) {
-      await rm(temporary, { force: true })
-      throw error
-    } finally {
-      await handle.close()
-    }
-    try {
-      // Unlike rename, it replaces nothing: of two writers one gets EEXIST, and compares. Dies after: a second, harmless name is left.
-      await link(temporary, file)
-    } catch (error) {
-      if (code(error) !== 'EEXIST') throw error
-    } finally {
-      await rm(temporary)
-    }
-    // Dies here: the file is not yet immutable, which the next put or extend of it makes good.
   }
 
   async get({ key, version }: ObjectVersion): Promise<Uint8Array> {
@@ -129,9 +102,8 @@ export class FolderStore implements WormStore {
         if (this.#seals) await seal(file)
       })
     }
-    const now = await this.lockOf(object)
-    if (now.until < until)
-      throw new TreelineError('WORM_BROKEN', `the file system keeps no such time for ${object.key}`)
+    if ((await this.lockOf(object)).until >= until) return
+    throw new TreelineError('WORM_BROKEN', `${object.key}: the file system keeps no time so late`)
   }
 
   async #lock({ key, version }: ObjectVersion): Promise<{ lock: Lock; sealed: boolean }> {
@@ -142,7 +114,6 @@ export class FolderStore implements WormStore {
       const file = join(this.#root, key)
       const { mode, mtimeMs } = regular(key, await lstat(file))
       if ((mode & 0o222) !== 0) throw new TreelineError('WORM_BROKEN', `${key} is not read-only any more`)
-      // A time may be read back with a fraction that was never set.
       return { lock: { mode: 'COMPLIANCE', until: Math.floor(mtimeMs / 1000) * 1000 }, sealed: await isSealed(file) }
     })
   }
@@ -170,28 +141,6 @@ export class FolderStore implements WormStore {
 
   async close(): Promise<void> {}
 
-  /** Once, before the first write: names that killed writers left. An hour, by the time that nobody can set: others may be writing. */
-  async #sweep(): Promise<void> {
-    if (this.#swept) return
-    const folder = join(this.#root, WRITING)
-    await mkdir(folder, { recursive: true })
-    const isOld = async (file: string): Promise<boolean> => {
-      const stats = await lstat(file).catch(() => undefined)
-      return stats !== undefined && stats.ctimeMs < Date.now() - HOUR
-    }
-    // Refused where it is a second name of a file that is immutable by now.
-    for (const name of await readdir(folder)) {
-      if (await isOld(join(folder, name))) await rm(join(folder, name)).catch(() => {})
-    }
-    for (const name of await readdir(this.#root)) {
-      const file = join(this.#root, name)
-      if (!name.startsWith(TRIAL) || !(await isOld(file))) continue
-      await unseal(file).catch(() => {})
-      await rm(file).catch(() => {})
-    }
-    this.#swept = true
-  }
-
   /** No link on the way leads elsewhere. */
   async #direct(key: string): Promise<void> {
     const folder = dirname(join(this.#root, key))
@@ -215,7 +164,6 @@ export class FolderStore implements WormStore {
   }
 }
 
-const hex = (): string => toHex(randomBytes(8))
 const code = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code
 const gone = (key: string): TreelineError => new TreelineError('WORM_BROKEN', `${key} is gone`)
 
@@ -229,20 +177,4 @@ function keyOf(entry: Dirent, folder: string): string[] {
   const key = folder + entry.name
   if (!isKey(key)) return []
   return entry.isFile() ? [key] : entry.isDirectory() ? [`${key}/`] : []
-}
-
-/** Both, see above. */
-async function setTimes(handle: FileHandle, until: number): Promise<void> {
-  const seconds = wholeSeconds(until) / 1000
-  await handle.utimes(seconds, seconds)
-}
-
-/** A folder's names are on the disk when it resolves. */
-async function sync(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

@@ -5,18 +5,14 @@
  * `If-None-Match: *`, and one with other bytes is an alarm.
  */
 import { createHash } from 'node:crypto'
-import {
-  GetObjectRetentionCommand,
-  ListObjectVersionsCommand,
-  PutObjectCommand,
-  PutObjectRetentionCommand,
-} from '@aws-sdk/client-s3'
+import { GetObjectRetentionCommand, PutObjectCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3'
 import { equal } from '../../src/core/bytes.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { checkKey, checkSize, isKey, wholeSeconds } from './key.ts'
 import { probeS3 } from './probe.ts'
 import { S3Bucket, type S3Options } from './s3-bucket.ts'
 import { isGone, nameOf } from './s3-errors.ts'
+import { listVersions } from './s3-list.ts'
 import { type Lock, MAX_OBJECT_SIZE, type ObjectVersion, type WormStore } from './store.ts'
 
 const COMPLIANCE = 'COMPLIANCE'
@@ -32,7 +28,7 @@ export class S3Store implements WormStore {
   private constructor(bucket: S3Bucket, prefix: string) {
     this.#bucket = bucket
     this.#prefix = prefix
-    this.description = `s3://${bucket.name}/${prefix}`
+    this.description = `s3://${bucket.name}/${prefix}`.replace(/\/$/, '')
   }
 
   /** `s3://bucket` or `s3://bucket/prefix`. Asks no server. Throws USAGE. */
@@ -173,50 +169,8 @@ export class S3Store implements WormStore {
     return versions
   }
 
-  async *list(prefix: string, after = ''): AsyncIterable<ObjectVersion> {
-    let group: ObjectVersion[] = []
-    for await (const object of this.#listed(prefix, after)) {
-      if (group[0] !== undefined && object.key !== group[0].key) {
-        if (object.key < group[0].key) throw new TreelineError('UNREACHABLE', 'the store lists its keys out of order')
-        yield* group.reverse()
-        group = []
-      }
-      group.push(object)
-    }
-    yield* group.reverse()
-  }
-
-  /** As S3 lists: the newest version of a key first. That order, not the times, which some servers keep in whole seconds. */
-  async *#listed(prefix: string, after: string): AsyncIterable<ObjectVersion> {
-    // Some servers begin at the marker, some after it.
-    let from: readonly [key?: string | undefined, version?: string | undefined] =
-      after === '' ? [] : [this.#prefix + after]
-    for (;;) {
-      const page = await this.#bucket.ask(`list ${prefix}`, (client, options) =>
-        client.send(
-          new ListObjectVersionsCommand({
-            Bucket: this.#bucket.name,
-            Prefix: this.#prefix + prefix,
-            KeyMarker: from[0],
-            VersionIdMarker: from[1],
-          }),
-          options,
-        ),
-      )
-      for (const { Key = '', VersionId: version = '' } of page.Versions ?? []) {
-        // And some repeat the version at it.
-        if (Key === from[0] && version === from[1]) continue
-        const key = Key.slice(this.#prefix.length)
-        // What is no key of ours was put there by others.
-        if (key > after && isKey(key)) yield { key, version }
-      }
-      if (page.IsTruncated !== true) return
-      const next = [page.NextKeyMarker, page.NextVersionIdMarker] as const
-      if (next[0] === undefined || (next[0] === from[0] && next[1] === from[1])) {
-        throw new TreelineError('UNREACHABLE', 'the store lists the same page again')
-      }
-      from = next
-    }
+  list(prefix: string, after = ''): AsyncIterable<ObjectVersion> {
+    return listVersions(this.#bucket, this.#prefix, prefix, after)
   }
 
   async probe(): Promise<void> {
