@@ -5,7 +5,7 @@ import { equal, toUtf8 } from '../../src/core/bytes.ts'
 import { FolderStore } from '../../witness/worm/folder.ts'
 import { unmakeImmutable } from '../support/immutable.ts'
 import { keysOf } from '../witness/worm-contract.ts'
-import { check, run, tempFolder } from './lane.ts'
+import { check, must, run, tempFolder } from './lane.ts'
 import { needProgram } from './tools.ts'
 
 const WRITER = 'test/lanes/worm-writer.ts'
@@ -21,6 +21,7 @@ export async function killedWriters(): Promise<void> {
   await needProgram('strace', 'install strace')
   // Before the lane removes them.
   process.prependOnceListener('exit', () => unmakeImmutable(...folders))
+  check('a file is on the disk before it has its name, and its name before put returns', await syncsInOrder())
   const { killed, broken } = await killEverywhere([])
   check(`a writer killed at ${killed} calls leaves nothing half`, killed > 10 && broken.length === 0, broken.join('\n'))
   const careless = await killEverywhere(['careless'])
@@ -29,6 +30,18 @@ export async function killedWriters(): Promise<void> {
 }
 
 const folders: string[] = []
+
+/** The page cache survives a kill, so that shows nothing of fsync. */
+async function syncsInOrder(): Promise<boolean> {
+  const folder = tempFolder()
+  folders.push(folder)
+  const log = join(tempFolder(), 'calls')
+  const strace = ['-f', '-qq', '-o', log, '-e', 'signal=none', '-e', 'trace=fsync,utimensat,link']
+  await must('strace', [...strace, process.execPath, WRITER, folder, KEY, TEXT, `${UNTIL}`])
+  const calls = readFileSync(log, 'utf8').match(/\b(fsync|utimensat|link)(?=\()/g) ?? []
+  // Three folders: that of the file, the one above, and the store's.
+  return calls.join(' ').startsWith('utimensat fsync link fsync fsync fsync')
+}
 
 async function killEverywhere(flags: readonly string[]): Promise<{ killed: number; broken: string[] }> {
   let killed = 0

@@ -85,16 +85,19 @@ export class FolderStore implements WormStore {
     return lock
   }
 
+  /** Of two that lengthen the lock of one object at once, one may fail, and has to try again. */
   async extend(object: ObjectVersion, until: number): Promise<void> {
     const { lock, sealed } = await this.#lock(object)
-    if (lock.until < until || (this.#seals && !sealed)) {
+    const short = lock.until < until
+    if (short || (this.#seals && !sealed)) {
       await this.#answer(object.key, async () => {
         const file = join(this.#root, object.key)
-        if (sealed) await unseal(file)
-        // Dies from here to the end: read-only, of the old or the new time, and not immutable until it is extended again.
+        if (short && sealed) await unseal(file)
+        // Dies from here to the end: read-only, of the old or the new time, and not immutable until it is put or extended again.
         const handle = await open(file, READ)
         try {
-          await setTimes(handle, Math.max(until, lock.until))
+          if (short) await setTimes(handle, until)
+          // Also of a time that was there: who set it may have died before this.
           await handle.sync()
         } finally {
           await handle.close()

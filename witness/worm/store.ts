@@ -22,17 +22,19 @@ export interface Lock {
 export const MAX_OBJECT_SIZE = 128 * 2 ** 20
 
 /**
- * Every method throws UNREACHABLE when the store does not answer, or not as its protocol says: to be tried again. WORM_BROKEN is
- * thrown where it answers and does not keep what it promised: bytes, lock or the number of versions are not what was written.
+ * Every method throws UNREACHABLE when the store does not answer, or not as its protocol says: to be tried again; USAGE when it is asked
+ * wrongly: a bad key, no rights, no such bucket; STORAGE_FAILED when a folder's disk is full or broken. WORM_BROKEN is thrown where
+ * the store answers and does not keep what it promised: bytes, lock or the number of versions are not what was written. Times are ms
+ * since the Unix epoch; the end of a lock is rounded up to whole seconds.
  */
 export interface WormStore {
   /** For people: `s3://bucket/prefix`, or the path of a folder and whether its files are immutable. */
   readonly description: string
 
   /**
-   * Writes an object locked until `until`, reads back bytes and lock by version, and returns that version. A key that is there already with these bytes
-   * is not written again: its oldest version is returned, its lock extended when it ends before. Throws WORM_BROKEN when a version
-   * has other bytes.
+   * Writes an object locked until `until`, reads back bytes and lock by version, and returns that version. A key that is there
+   * already with these bytes is not written again: its oldest version is returned, its lock extended when it ends before. Throws
+   * WORM_BROKEN when a version has other bytes.
    */
   put(key: string, bytes: Uint8Array, until: number): Promise<ObjectVersion>
 
@@ -45,7 +47,10 @@ export interface WormStore {
   /** Locks until `until`, or longer when it was; reads the lock back. Throws WORM_BROKEN when it ends before. */
   extend(object: ObjectVersion, until: number): Promise<void>
 
-  /** Every version whose key begins with `prefix` and is greater than `after`, by ascending key; versions of one key oldest first. */
+  /**
+   * Every version whose key begins with `prefix` and is greater than `after`, by ascending key; versions of one key oldest first.
+   * Those below `probe/` are of `probe`.
+   */
   list(prefix: string, after?: string): AsyncIterable<ObjectVersion>
 
   /**
