@@ -3,6 +3,7 @@
  * lock looked at, and the root rebuilt from the entries. Goes on after what is wrong, so that the report names all of it.
  */
 
+import { createHash } from 'node:crypto'
 import { equal, toBase64 } from '../../src/core/bytes.ts'
 import { parseCheckpoint, sizeOf } from '../../src/core/checkpoint.ts'
 import { CompactRange } from '../../src/core/compact-range.ts'
@@ -78,6 +79,7 @@ class Verification {
     const { store, origin, now } = this.#parts
     const { size, root, objects } = this.#manifest
     await this.#try('the manifest', () => this.#checkLock(this.#at, 0))
+    await this.#try('the manifest', async () => this.#checkVersions(this.#at, sha256Of(await store.get(this.#at))))
     await this.#try('the tree', () => this.#rebuild())
     await this.#try('the checkpoint', () => this.#checkHead())
     // What the two above did not come to.
@@ -102,6 +104,7 @@ class Verification {
   readonly #read = async (object: SnapshotObject): Promise<Uint8Array> => {
     this.#seen.add(object)
     await this.#try(object.key, () => this.#checkLock(object, object.retainUntil))
+    await this.#try(object.key, () => this.#checkVersions(object, object.sha256))
     const bytes = await readObject(this.#parts.store, object)
     this.#bytes += bytes.length
     this.#parts.progress?.(this.#seen.size, this.#manifest.objects.length)
@@ -111,17 +114,27 @@ class Verification {
   async #checkLock(object: ObjectVersion, promised: number): Promise<void> {
     const { store, now } = this.#parts
     const broken = (why: string) => new TreelineError('WORM_BROKEN', why)
-    for await (const version of store.list(object.key)) {
-      // Of two versions the older one is the truth: a younger one was written to be taken for it.
-      if (version.key === object.key && version.version !== object.version)
-        throw broken(`version ${version.version} is older than the one in the manifest`)
-      break
-    }
     const { mode, until } = await store.lockOf(object)
     if (mode !== 'COMPLIANCE') throw broken(`its lock is ${mode}, which can be lifted`)
     if (until < promised) throw broken(`its lock ends before the time in the manifest`)
     if (until <= now()) throw broken('its lock has ended')
     this.#lockedUntil = Math.min(this.#lockedUntil ?? until, until)
+  }
+
+  /** Nothing else under its key: of two versions the older is the truth, and a younger one was written to be taken for it. */
+  async #checkVersions(object: ObjectVersion, sha256: string): Promise<void> {
+    const { store } = this.#parts
+    let first: ObjectVersion | undefined
+    for await (const other of store.list(object.key)) {
+      // Of all keys that begin with this one it is the first.
+      if (other.key !== object.key) break
+      first ??= other
+      if (other.version === object.version) continue
+      if (first === other)
+        throw new TreelineError('WORM_BROKEN', `version ${other.version} is older than the one named`)
+      if (sha256Of(await store.get(other)) !== sha256)
+        throw new TreelineError('WORM_BROKEN', `version ${other.version} of it has other bytes`)
+    }
   }
 
   async #rebuild(): Promise<void> {
@@ -169,6 +182,8 @@ class Verification {
     this.#parts.checkHead(note)
   }
 }
+
+const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 /** The report as a note: JSON, one member a line. */
 export const signReport = (report: SnapshotReport, signer: NoteSigner): string =>
