@@ -8,9 +8,11 @@ import { findingsOf, sayFindings } from '../../src/client/findings.ts'
 import { parseReceipt } from '../../src/client/receipts.ts'
 import { SigningKey, signEnvelope } from '../../src/client/signing-key.ts'
 import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
+import { formatCheckpoint } from '../../src/core/checkpoint.ts'
 import { parseEnvelope } from '../../src/core/dsse.ts'
 import { parseEvidence, verifyEvidence } from '../../src/core/evidence.ts'
 import { parsePublicKey } from '../../src/core/keys.ts'
+import { signNote } from '../../src/core/note.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { predecessorOf } from '../../src/core/predecessor.ts'
 import { parseProof } from '../../src/core/proof-file.ts'
@@ -18,6 +20,7 @@ import { verifyReceipt } from '../../src/core/receipt.ts'
 import { verifySignature } from '../../src/core/signature.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { logFiles } from '../../src/store/folder.ts'
+import { loadLogSigner } from '../../src/store/log-key.ts'
 import { middle } from '../client/middle.ts'
 import { Actor, envelope, event, redactionRequest, signedPolicy, statement } from '../support/actors.ts'
 import { restoreInto } from '../support/copies.ts'
@@ -271,6 +274,14 @@ t.test('only a log that never signs again is succeeded, and only as it was witne
   const other = await restoredFirst(t)
   const elsewhere = noteOf(other.data, 'first')
   await t.rejects(attempt(namedBy(elsewhere), { succeeded: elsewhere }), usage(/not one that first has signed/))
+
+  // Signed by the lost log itself, after the copy was made or in another history.
+  const lostSigner = loadLogSigner(logFiles(lost, 'first').key, FIRST)
+  const root = new Uint8Array(32).fill(1)
+  for (const size of [4n, 5n]) {
+    const later = signNote(formatCheckpoint({ origin: FIRST, size, root, extensions: [] }), [lostSigner])
+    await t.rejects(attempt(namedBy(later), { succeeded: later }), usage(/is not one of first, which has size 4/))
+  }
 
   // Keys have one role, and the new log a key of its own.
   const logKey = createPrivateKey(readFileSync(logFiles(lost, 'first').key))
