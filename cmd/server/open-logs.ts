@@ -124,7 +124,7 @@ export async function openLogs({
   function secretOf({ name, restored }: Log): Uint8Array | undefined {
     const file = logFiles(data, name).blinding
     if (!restored || existsSync(file)) return plain(readSecretFile(file))
-    told.onNotice?.(name, `${file} is missing: a log that succeeds this one logs again what it already has`)
+    told.onNotice?.(name, `${file} is missing: the log that succeeds this one does not know the events that it has`)
     return undefined
   }
 
@@ -143,7 +143,7 @@ export async function openLogs({
       if (predecessors.length === 0)
         told.onNotice?.(
           log.name,
-          `${successorOf.origin}, which it succeeds, is not here: what that has is logged again`,
+          `${successorOf.origin}, which it succeeds, is not here: the events that it has are not known`,
         )
       chains.set(
         events,

@@ -164,6 +164,6 @@ t.test('what users of the successor see', async (t) => {
   copyFileSync(logFiles(programs.path('data'), 'models').key, logFiles(data, 'models').key)
   const warned = await serve()
   await warned.stop()
-  t.match(warned.errors.join('\n'), /blinding.key is missing: a log that succeeds this one logs again/)
+  t.match(warned.errors.join('\n'), /blinding.key is missing: the log that succeeds this one does not know/)
   t.match(warned.errors.join('\n'), /log.key is not used: a restored log never signs/)
 })

@@ -146,14 +146,14 @@ t.test('an event of any log before is known, to the byte, and nothing else is', 
   // Without the secret of the first log its events have no digest here that could be found.
   rmSync(logFiles(third, 'first').blinding)
   server = await startServer(third)
-  t.match(server.notices, [/^first: .*blinding.key is missing: a log that succeeds this one logs again/])
+  t.match(server.notices, [/^first: .*blinding.key is missing: the log that succeeds this one does not know/])
   t.match((await submit(server.url, 'third', wires.kept)).status, 403, 'judged like any other: it is for another log')
   t.equal((await submit(server.url, 'third', made(SECOND, 'model/new'))).status, 200, 'the other link holds')
   t.equal((await ask(server.url, '/first/v1/evidence/1')).status, 200)
   await server.close()
   renameSync(logFiles(third, 'first').folder, join(third, 'elsewhere'))
   server = await startServer(third)
-  t.match(server.notices, [`second: ${FIRST}, which it succeeds, is not here: what that has is logged again`])
+  t.match(server.notices, [`second: ${FIRST}, which it succeeds, is not here: the events that it has are not known`])
   await server.close()
 })
 
