@@ -69,8 +69,9 @@ export async function startCeph(): Promise<Ceph> {
   const { code } = await run('sh', ['-c', 'command -v ceph-mon && command -v ceph-osd && command -v radosgw'])
   if (code !== 0) await must(CEPH, ['install'], { seconds: 300 })
   const folder = join(tempFolder(), 'ceph')
-  // They are daemons, no children. Before the handler that removes the folder with their process ids.
-  const stop = () => void spawnSync(CEPH, ['stop', folder])
+  // They are daemons, no children, and nothing of theirs is kept: asked to end, the gateway would first wait for the others. Before the
+  // handler that removes the folder with their process ids.
+  const stop = () => void spawnSync('sh', ['-c', 'kill -KILL $(cat "$1"/run/*.pid)', 'sh', folder])
   process.prependOnceListener('exit', stop)
   const port = await freeCephPort()
   const url = `http://${HOST}:${port}`
@@ -147,7 +148,10 @@ async function answers(url: string): Promise<void> {
 
 /** Its monitor listens 20,000 and 20,001 above the gateway, which must be below the ports that the kernel gives away. */
 async function freeCephPort(): Promise<number> {
-  for (let port = 12_000; port < 12_700; port += 7) {
+  // From anywhere: two lanes that start at once would find the same port free.
+  const from = Math.floor(Math.random() * 300)
+  for (let i = 0; i < 300; i++) {
+    const port = 12_000 + ((from + i) % 300) * 2
     const free = await Promise.all([port, port + 20_000, port + 20_001].map((one) => freePort(one).catch(() => 0)))
     if (!free.includes(0)) return port
   }
