@@ -20,6 +20,7 @@ import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import { FolderStore } from '../../witness/worm/folder.ts'
+import { writeWhole } from '../../witness/worm/folder-write.ts'
 import { openStore } from '../../witness/worm/open-store.ts'
 import { MAX_OBJECT_SIZE } from '../../witness/worm/store.ts'
 import { makeImmutable, unmakeImmutable } from '../support/immutable.ts'
@@ -199,6 +200,12 @@ t.test('two writers of one key', async (t) => {
   const codes = await Promise.all(stores.map((store, i) => codeOf(store.put('other', toUtf8(`bytes ${i}`), UNTIL))))
   t.equal(codes.filter((code) => code === 'none').length, 1, 'one of eight with other bytes wins', { codes })
   t.equal(codes.filter((code) => code === 'WORM_BROKEN').length, 7)
+  // Who looks first, and then is overtaken.
+  const file = join(path, 'overtaken')
+  await writeWhole(path, file, toUtf8('first'), UNTIL)
+  await writeWhole(path, file, toUtf8('second'), UNTIL)
+  t.equal(readFileSync(file, 'utf8'), 'first', 'nothing is replaced')
+  t.same(readdirSync(join(path, '~writing')), [])
   t.equal(readFileSync(join(path, 'other'), 'utf8'), `bytes ${codes.indexOf('none')}`)
 })
 
