@@ -16,9 +16,9 @@ export interface Lie {
   readonly step?: string
   /**
    * pass: done and answered so. done: done, and refused in words. fail: 500. nonsense: a 400 that is no refusal. forget: stored without a
-   * lock. weaken: stored as GOVERNANCE. earlier: stored with an hour less. spoil: other bytes are read back.
+   * lock. weaken: stored as GOVERNANCE. shorter: an hour less by a PUT of an object; earlier: by every PUT. spoil: other bytes are read back.
    */
-  readonly does: 'pass' | 'done' | 'fail' | 'nonsense' | 'forget' | 'weaken' | 'earlier' | 'spoil'
+  readonly does: 'pass' | 'done' | 'fail' | 'nonsense' | 'forget' | 'weaken' | 'shorter' | 'earlier' | 'spoil'
 }
 
 export class Liar {
@@ -52,7 +52,8 @@ export class Liar {
     const isRetention = searchParams.has('retention')
     if (method === 'PUT' && !isRetention && headers['x-amz-object-lock-mode'] !== undefined) {
       await this.#pass(request, body, response)
-      const until = String(headers['x-amz-object-lock-retain-until-date'])
+      const asked = String(headers['x-amz-object-lock-retain-until-date'])
+      const until = this.lie?.does === 'shorter' ? hourLess(asked) : asked
       this.#locks.set(pathname, { mode: 'COMPLIANCE', until })
       return
     }
@@ -60,7 +61,7 @@ export class Liar {
       const { does } = this.lie ?? {}
       if (does === 'forget') return refuse(response, 404, 'NoSuchObjectLockConfiguration')
       const mode = does === 'weaken' ? 'GOVERNANCE' : lock.mode
-      const until = does === 'earlier' ? new Date(Date.parse(lock.until) - 3_600_000).toISOString() : lock.until
+      const until = does === 'earlier' ? hourLess(lock.until) : lock.until
       response.end(`<Retention><Mode>${mode}</Mode><RetainUntilDate>${until}</RetainUntilDate></Retention>`)
       return
     }
@@ -108,6 +109,8 @@ export class Liar {
     this.#server.close()
   }
 }
+
+const hourLess = (date: string): string => new Date(Date.parse(date) - 3_600_000).toISOString()
 
 function refuse(response: ServerResponse, status: number, code: string): void {
   response.writeHead(status, { 'content-type': 'application/xml' })

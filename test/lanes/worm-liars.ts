@@ -41,6 +41,7 @@ export async function liars(): Promise<void> {
     [{ step: steps[5]!, does: 'done' }, 'WORM_BROKEN', /after all refusals: the lock read back is GOVERNANCE until/],
     [{ does: 'forget' }, 'WORM_BROKEN', /lock of probe.*NoSuchObjectLockConfiguration/],
     [{ does: 'weaken' }, 'WORM_BROKEN', /is locked in GOVERNANCE mode, not in COMPLIANCE/],
+    [{ does: 'shorter' }, 'WORM_BROKEN', /was locked until .*, and is until/],
     [{ does: 'earlier' }, 'WORM_BROKEN', /was locked until .*, and is until/],
     [{ does: 'spoil' }, 'WORM_BROKEN', /other bytes/],
   ]

@@ -45,9 +45,10 @@ export class S3Store implements WormStore {
     checkKey(key)
     checkSize(key, bytes.length, MAX_OBJECT_SIZE)
     let versions = await this.#versions(key)
+    let written: string | undefined
     if (versions.length === 0) {
       // Dies after: the version is there with its lock, both or neither, and is found the next time.
-      await this.#write(key, bytes, wholeSeconds(until))
+      written = await this.#write(key, bytes, wholeSeconds(until))
       versions = await this.#versions(key)
     }
     const [oldest, ...younger] = versions
@@ -57,12 +58,15 @@ export class S3Store implements WormStore {
       const which = object === oldest ? '' : 'a second version with '
       throw new TreelineError('WORM_BROKEN', `${key} is there with ${which}other bytes (version ${object.version})`)
     }
-    await this.extend(oldest, until)
+    // A lock that was just asked for and is another is not made good but told.
+    if (oldest.version === written) await this.#mustLast(oldest, until)
+    else await this.extend(oldest, until)
     return oldest
   }
 
-  async #write(key: string, bytes: Uint8Array, until: number): Promise<void> {
-    await this.#bucket.ask(
+  /** Returns the version, unless others were first. */
+  async #write(key: string, bytes: Uint8Array, until: number): Promise<string | undefined> {
+    return await this.#bucket.ask(
       `put ${key}`,
       async (client, options) => {
         const command = new PutObjectCommand({
@@ -76,10 +80,11 @@ export class S3Store implements WormStore {
           ObjectLockRetainUntilDate: new Date(until),
         })
         try {
-          await client.send(command, options)
+          return (await client.send(command, options)).VersionId
         } catch (error) {
           // Also the answer to our own second try, when only the answer to the first was lost.
-          if (!TAKEN.includes(nameOf(error))) throw error
+          if (TAKEN.includes(nameOf(error))) return undefined
+          throw error
         }
       },
       bytes.length,
@@ -144,12 +149,14 @@ export class S3Store implements WormStore {
         options,
       ),
     )
+    await this.#mustLast(object, until)
+  }
+
+  async #mustLast(object: ObjectVersion, until: number): Promise<void> {
     const stored = await this.#compliance(object)
     if (stored.until >= until) return
-    throw new TreelineError(
-      'WORM_BROKEN',
-      `${object.key} was locked until ${date(until)}, and is until ${date(stored.until)}`,
-    )
+    const [asked, is] = [until, stored.until].map((ms) => new Date(ms).toISOString())
+    throw new TreelineError('WORM_BROKEN', `${object.key} was locked until ${asked}, and is until ${is}`)
   }
 
   /** A version of ours never had another mode: one that has was written by others, or by a server that keeps no word. */
@@ -181,5 +188,3 @@ export class S3Store implements WormStore {
     this.#bucket.close()
   }
 }
-
-const date = (ms: number): string => new Date(ms).toISOString()
