@@ -18,6 +18,8 @@ import { choosePort, Programs } from './quickstart/programs.ts'
 const ORIGIN = 'log.example/models'
 const FOLDER = join(process.cwd(), 'quickstart-data')
 const TYPE = 'urn:treeline:quickstart'
+/** Of e2fsprogs; where it is missing nothing was made immutable. */
+const CHATTR = 'chattr'
 const SIGNERS: Readonly<Record<Step['name'], string>> = {
   raw: 'trainer',
   split: 'trainer',
@@ -200,7 +202,7 @@ async function untilCopied(size: number): Promise<void> {
 
 /** Copies of an earlier run may be immutable, as they would have to be. */
 function thaw(): void {
-  if (existsSync(path('worm'))) spawnSync('chattr', ['-R', '-i', path('worm')], { stdio: 'ignore' })
+  if (existsSync(path('worm'))) spawnSync(CHATTR, ['-R', '-i', path('worm')], { stdio: 'ignore' })
 }
 
 /** One byte of one entry, in the database. */

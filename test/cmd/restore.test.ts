@@ -7,11 +7,11 @@ import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { logFiles } from '../../src/store/folder.ts'
 import { event, redactionRequest } from '../support/actors.ts'
 import { ask, json, post } from '../support/http.ts'
+import { unmakeImmutable } from '../support/immutable.ts'
 import { runProgram } from '../support/programs.ts'
 import { ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
 import vectors from '../vectors/c2sp-keys.json' with { type: 'json' }
 import { admins, copiedLog, signer } from '../witness/copied-log.ts'
-import { thaw } from '../witness/worm-files.ts'
 
 /** Six entries, of which event 2 is redacted, copied; then the log is lost, and one event that was not copied with it. */
 async function lost(t: Test) {
@@ -109,7 +109,7 @@ t.test('what is not proved is not restored', async (t) => {
   await refused(2, /no such folder/, '--from', join(one.worm, 'nowhere'))
   await refused(2, /not the one of this log/, '--keys', join(one.data, 'keys.db'), '--blinding-key', one.passphrase)
   await refused(2, /MALFORMED_KEY/, '--keys-backup', one.backup, '--passphrase-file', one.blinding)
-  thaw(one.worm)
+  unmakeImmutable(one.worm)
   const objects = readdirSync(one.worm, { recursive: true, encoding: 'utf8' }).filter((name) => /-entries$/.test(name))
   const file = join(one.worm, objects.sort()[0]!)
   const bytes = readFileSync(file)

@@ -19,9 +19,10 @@ import type { WormStore } from '../../witness/worm/store.ts'
 import { signReport, verifySnapshot } from '../../witness/worm/verify.ts'
 import { redactionRequest, signedPolicy } from '../support/actors.ts'
 import { ask, json, post } from '../support/http.ts'
+import { makeImmutable, unmakeImmutable } from '../support/immutable.ts'
 import { ORIGIN, temporaryFolder } from '../support/server.ts'
 import { admins, setUp } from './watched-log.ts'
-import { freeze, thaw, wormFolder } from './worm-files.ts'
+import { wormFolder } from './worm-files.ts'
 
 type Test = Parameters<typeof temporaryFolder>[0]
 const DAY = 86_400_000
@@ -247,7 +248,7 @@ t.test('a copy that is not what was written is named: bytes, locks, versions, he
     // As an attacker with the rights of an administrator would leave it.
     const { problems } = await one.verify(await FolderStore.open(one.worm))
     t.match(problems.join('\n'), what, name)
-    thaw(one.worm)
+    unmakeImmutable(one.worm)
     rmSync(one.worm, { recursive: true })
     cpSync(join(good, 'copy'), one.worm, { recursive: true, preserveTimestamps: true })
     for (const { key, retainUntil } of manifest.objects) await one.store.extend({ key, version: '1' }, retainUntil)
@@ -261,7 +262,7 @@ t.test('a copy that is not what was written is named: bytes, locks, versions, he
       rewrite(path(object.key), bytes, object.retainUntil)
     })
     await broken(/is gone|not there|no such|is missing/, `${object.kind}: removed`, () => {
-      thaw(path(object.key))
+      unmakeImmutable(path(object.key))
       rmSync(path(object.key))
     })
     await broken(/its lock ends before the time in the manifest/, `${object.kind}: shorter`, () =>
@@ -281,11 +282,11 @@ t.test('a copy that is not what was written is named: bytes, locks, versions, he
 })
 
 function rewrite(file: string, bytes: Uint8Array, until: number): void {
-  thaw(file)
+  unmakeImmutable(file)
   rmSync(file)
   writeFileSync(file, bytes, { mode: 0o444 })
   utimesSync(file, until / 1000, until / 1000)
-  freeze(file)
+  makeImmutable(file)
 }
 
 t.test('manifests of others are passed over; one that was deleted is an alarm', async (t) => {
@@ -308,7 +309,7 @@ t.test('manifests of others are passed over; one that was deleted is an alarm', 
   t.same((await findNewest(one.store, ORIGIN, one.verifier))?.at, at)
   t.equal((await one.verify()).size, manifest.size)
   await one.snapshotter().step()
-  thaw(one.worm)
+  unmakeImmutable(one.worm)
   rmSync(join(one.worm, at.key))
   await t.rejects(one.snapshotter().step(), { code: 'WORM_BROKEN' })
 })

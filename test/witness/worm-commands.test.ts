@@ -8,9 +8,9 @@ import { openState } from '../../witness/folder.ts'
 import { logVerifier } from '../../witness/native-verify.ts'
 import { redactionRequest } from '../support/actors.ts'
 import { ask, json, post } from '../support/http.ts'
+import { unmakeImmutable } from '../support/immutable.ts'
 import { ORIGIN } from '../support/server.ts'
 import { admins, copiedLog } from './copied-log.ts'
-import { thaw } from './worm-files.ts'
 
 t.test('copies are made beside the audits, and verify reads them back', { timeout: 60_000 }, async (t) => {
   const one = await copiedLog(t)
@@ -51,7 +51,7 @@ t.test('copies are made beside the audits, and verify reads them back', { timeou
   const [object] = readdirSync(one.worm, { recursive: true, encoding: 'utf8' }).filter((name) => /-sealed$/.test(name))
   const bytes = readFileSync(join(one.worm, object!))
   bytes[bytes.length - 1]! ^= 1
-  thaw(one.worm)
+  unmakeImmutable(one.worm)
   rmSync(join(one.worm, object!))
   writeFileSync(join(one.worm, object!), bytes, { mode: 0o444 })
   const file = join(one.data, 'report')
