@@ -3,6 +3,9 @@ import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, utimesSync, write
 import { dirname, join } from 'node:path'
 import { FolderStore } from '../../witness/worm/folder.ts'
 
+// As the witness does: past its largest file a process gets this signal, and would die of it.
+process.on('SIGXFSZ', () => {})
+
 const [folder = '', key = '', text = '', until = '', careless] = process.argv.slice(2)
 const bytes = Buffer.from(text)
 const end = Number(until)
