@@ -43,8 +43,8 @@ t.test('the container has what the compose file starts, and nothing runs as root
   for (const [, image = ''] of compose.matchAll(/^\s+image: (\S+)$/gm))
     t.match(image, /:[0-9]+\.[0-9]+\.[0-9]+$|:v[0-9.]+$/, image)
   const services = compose.slice(compose.indexOf('\nservices:'), compose.indexOf('\nvolumes:'))
-  const blocks = services.split(/^ {2}(?=[a-z-]+:$)/m).slice(1)
-  t.equal(blocks.length, 5)
+  const blocks = services.split(/^ {2}(?=[a-z0-9-]+:$)/m).slice(1)
+  t.equal(blocks.length, 6)
   for (const block of blocks) {
     const inherits = /<<: \*(treeline|witness)/.test(block)
     t.ok(inherits || (/^ +user: /m.test(block) && /^ +read_only: true$/m.test(block)), block.slice(0, 20))
