@@ -1,0 +1,185 @@
+/**
+ * The benchmark of what a witness does with a whole log: audits it, with payloads and without, copies it to write-once storage in a folder,
+ * and verifies the copy. Real processes of server and witness, synchronous=FULL, three runs each, min / median / max.
+ *
+ *   npm run bench:copies                      65,536 events and some
+ *   npm run bench:copies -- --events 5000     a smaller log: no pack
+ */
+import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { formatAddCheckpoint } from '../../src/core/add-checkpoint.ts'
+import { toHex, toUtf8 } from '../../src/core/bytes.ts'
+import { originHash, parseCheckpoint, sizeOf } from '../../src/core/checkpoint.ts'
+import { leafHash } from '../../src/core/merkle.ts'
+import { parseNote } from '../../src/core/note.ts'
+import { LogReader } from '../../witness/log-reader.ts'
+import { Actor } from '../support/actors.ts'
+import { makeEventLog, ORIGIN } from '../support/server.ts'
+import { thaw } from '../witness/worm-files.ts'
+import { load, spread } from './client.ts'
+import { peakMemory, type Running, run, start } from './programs.ts'
+
+const { values } = parseArgs({ options: { events: { type: 'string', default: '66000' } } })
+const EVENTS = Number(values.events)
+const RUNS = 3
+const EVENT_BYTES = 1024
+const LINES = 500
+const WITNESS = 'cmd/treeline-witness.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'treeline-bench-copies-'))
+process.on('exit', () => {
+  thaw(folder)
+  rmSync(folder, { recursive: true, force: true })
+})
+const made = (name: string): string => mkdtempSync(join(folder, `${name}-`))
+
+interface Log {
+  readonly server: Running
+  readonly vkey: string
+  readonly size: number
+  /** What it has published of that size. */
+  readonly note: string
+  /** Leaf hash of its first entry. */
+  readonly genesis: string
+}
+
+async function makeLog(): Promise<Log> {
+  const data = made('log')
+  const signers = Array.from({ length: 40 }, () => new Actor())
+  const keys = signers.map(({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
+  const rules = signers.map((actor) => ({ actor }))
+  const { vkey } = await makeEventLog(data, [new Actor()], rules)
+  const flags = ['--data', data, '--listen', '127.0.0.1:0', '--log-level', 'error', '--publish-interval', '100']
+  const server = await start('cmd/treeline-server.ts', ['serve', ...flags])
+  const target = { host: server.url.hostname, port: Number(server.url.port) }
+  for (let done = 0; done < EVENTS; done += 20_000) {
+    const work = { kind: 'events', path: '/test/v1/events/batch', keys, lines: LINES, bytes: EVENT_BYTES } as const
+    const count = Math.min(EVENTS - done, 20_000)
+    const { statuses } = await load(target, 4, 600, { ...work, count, seed: `${done}` })
+    if (Object.keys(statuses).join() !== '200') throw new Error(`unexpected answers ${JSON.stringify(statuses)}`)
+  }
+  const size = EVENTS + 1
+  for (;;) {
+    const note = await (await fetch(new URL('/test/checkpoint', server.url))).text()
+    if (sizeOf(parseCheckpoint(parseNote(toUtf8(note)).text)) === size)
+      return { server, vkey, size, note, genesis: await genesisOf(server, size) }
+    await pause(50)
+  }
+}
+
+async function genesisOf({ url }: Running, size: number): Promise<string> {
+  const reader = new LogReader(`${url.origin}/test`)
+  try {
+    for await (const entry of reader.entries(0, 1, size)) return toHex(leafHash(entry))
+    throw new Error('no genesis')
+  } finally {
+    await reader.close()
+  }
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** A witness that has not seen the log yet. */
+async function makeWitness({ server, vkey, genesis }: Log, keeper: boolean): Promise<string> {
+  const data = made('witness')
+  await run(WITNESS, ['init', '--data', data, '--name', 'bench.example/w'])
+  const logs = [{ vkeys: [vkey], url: `${server.url.origin}/test`, keeper, genesis }]
+  writeFileSync(join(data, 'logs.json'), JSON.stringify({ logs }))
+  return data
+}
+
+const startWitness = (data: string, flags: readonly string[] = []): Promise<Running> => {
+  const always = ['--data', data, '--logs', join(data, 'logs.json'), '--listen', '127.0.0.1:0', '--log-level', 'error']
+  return start(WITNESS, ['run', ...always, '--audit-interval', '10', ...flags])
+}
+
+async function text(witness: Running, path: string): Promise<string> {
+  return (await fetch(new URL(path, witness.url))).text()
+}
+
+interface Measured {
+  readonly seconds: number
+  /** MiB. */
+  readonly peak: number
+}
+
+/** From the question for a cosignature to the audit of the last entry. */
+async function audit(log: Log, data: string): Promise<Measured> {
+  const witness = await startWitness(data)
+  const began = performance.now()
+  const body = formatAddCheckpoint({ old: 0n, proof: [], note: toUtf8(log.note) })
+  const answer = await fetch(new URL('/add-checkpoint', witness.url), { method: 'POST', body })
+  if (answer.status !== 200) throw new Error(`add-checkpoint: ${answer.status}`)
+  const path = `/${originHash(ORIGIN)}/audited`
+  while (!(await text(witness, path)).includes(`"audited":${log.size}}`)) await pause(10)
+  const measured = { seconds: (performance.now() - began) / 1000, peak: peakMemory(witness.child) }
+  await witness.stop()
+  return measured
+}
+
+/** From the start of a witness that has audited all to the first snapshot. */
+async function snapshot(log: Log, data: string, worm: string): Promise<Measured> {
+  const witness = await startWitness(data, ['--worm', worm])
+  const began = performance.now()
+  const done = new RegExp(`^treeline_witness_snapshot_size{.*} ${log.size}$`, 'm')
+  while (!done.test(await text(witness, '/metrics'))) await pause(20)
+  const measured = { seconds: (performance.now() - began) / 1000, peak: peakMemory(witness.child) }
+  await witness.stop()
+  return measured
+}
+
+const verify = (data: string, worm: string): Promise<Measured> =>
+  run(WITNESS, ['verify', '--data', data, '--worm', worm])
+
+function bytesIn(path: string): number {
+  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0)
+}
+
+function row(what: string, runs: readonly Measured[], events: number, bytes?: number): void {
+  const rates = spread(runs.map(({ seconds }) => events / seconds))
+  const peaks = spread(runs.map(({ peak }) => peak))
+  const speed =
+    bytes === undefined
+      ? ''
+      : spread(
+          runs.map(({ seconds }) => bytes / seconds / 1e6),
+          1,
+        )
+  console.log(`| ${what.padEnd(34)} | ${rates.padStart(24)} | ${speed.padStart(20)} | ${peaks.padStart(15)} |`)
+}
+
+const log = await makeLog()
+console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}, ${log.server.durability}`)
+console.log(`${EVENTS} events of ${EVENT_BYTES} bytes with two artifacts; ${RUNS} runs, min / median / max\n`)
+console.log(
+  `| ${'what'.padEnd(34)} | ${'entries a second'.padStart(24)} | ${'MB a second'.padStart(20)} | ${'peak RSS, MiB'.padStart(15)} |`,
+)
+
+let audited = ''
+for (const keeper of [false, true]) {
+  const runs: Measured[] = []
+  for (let i = 0; i < RUNS; i++) {
+    audited = await makeWitness(log, keeper)
+    runs.push(await audit(log, audited))
+  }
+  row(keeper ? 'audit as a keeper' : 'audit without payloads', runs, log.size)
+}
+
+const [copies, checks]: [Measured[], Measured[]] = [[], []]
+let bytes = 0
+for (let i = 0; i < RUNS; i++) {
+  const data = made('copying')
+  cpSync(audited, data, { recursive: true })
+  const worm = made('worm')
+  copies.push(await snapshot(log, data, worm))
+  bytes = bytesIn(worm)
+  checks.push(await verify(data, worm))
+  thaw(worm)
+  rmSync(worm, { recursive: true })
+}
+row('snapshot to a folder', copies, log.size, bytes)
+row('verify, process start included', checks, log.size, bytes)
+await log.server.stop()
