@@ -14,10 +14,11 @@ import { leafHash } from '../src/core/merkle.ts'
 import type { NoteVerifier } from '../src/core/note.ts'
 import type { VerifySignature } from '../src/core/signature.ts'
 import { formatVkey } from '../src/core/vkey.ts'
+import { ahead } from './ahead.ts'
 import type { Alerts } from './alerts.ts'
 import { compareHeads, RebuiltTree, readHead, type SignedHead } from './heads.ts'
 import type { FollowedLog } from './log-list.ts'
-import type { LogReader } from './log-reader.ts'
+import { DOCUMENTS_AHEAD, type LogReader } from './log-reader.ts'
 import type { Cosigned, WitnessState } from './state.ts'
 
 export interface AuditorParts {
@@ -153,21 +154,27 @@ export class Auditor {
     const missing = new Set(memory?.missing ?? [])
     // Those before were destroyed at the beginning of this step, where there is somebody to do it.
     const redacted = this.#parts.erase === undefined ? [...(memory?.redacted ?? [])] : []
-    for await (const bytes of reader.entries(from, head.size, head.size)) {
+    const read = async (bytes: Uint8Array) => {
+      const entry = rules && entryIn(bytes)
+      return { bytes, entry, document: entry && (await this.#document(entry)) }
+    }
+    const entries = reader.entries(from, head.size, head.size)
+    for await (const { bytes, entry, document } of ahead(entries, DOCUMENTS_AHEAD, read)) {
       const index = range.size
       range.append(leafHash(bytes))
       if (rules === undefined) continue
       if (index === 0 && toHex(leafHash(bytes)) !== log.genesis)
         throw new TreelineError('UNVERIFIABLE', 'the log begins with another genesis than the one that was pinned')
-      const broken = await this.#judge(rules, { index, bytes }, head.size, { missing, redacted })
+      const item = { index, bytes, ...(document && { document }) }
+      const broken = await this.#judge(rules, item, entry, head.size, { missing, redacted })
       if (broken !== undefined) {
         // A genesis that does not hold makes no log of events, and proves nothing against anyone but whoever pinned it.
         if (index === 0)
           throw new TreelineError('UNVERIFIABLE', `the genesis that was pinned is none: ${broken.message}`)
-        if (await this.#acted(broken, { index, bytes }, head)) return
+        if (await this.#acted(broken, item, head)) return
         rules.pass()
       }
-      this.#judgeTime(bytes, index, memory?.seen, cosigned.time)
+      if (entry !== undefined) this.#judgeTime(entry, index, memory?.seen, cosigned.time)
     }
     if (!equal(range.root(), head.root))
       throw new TreelineError(
@@ -199,19 +206,18 @@ export class Auditor {
   async #judge(
     rules: Audit,
     item: Item,
+    entry: Entry | undefined,
     size: number,
     { missing, redacted }: { readonly missing: Set<number>; readonly redacted: number[] },
   ): Promise<BrokenRule | undefined> {
-    const entry = read(item.bytes)
-    const document = entry === undefined ? undefined : await this.#document(entry)
-    if (entry?.kind === EVENT && this.#parts.log.keeper && document === undefined) missing.add(item.index)
+    if (entry?.kind === EVENT && this.#parts.log.keeper && item.document === undefined) missing.add(item.index)
     const found = new Map<number, Uint8Array>()
     if (entry?.kind === REDACTION) {
       for (const index of entry.indexes.filter((one) => one < item.index))
         for await (const bytes of this.#parts.reader.entries(index, index + 1, size)) found.set(index, bytes)
     }
     try {
-      rules.judge({ ...item, ...(document && { document }) }, (index) => found.get(index))
+      rules.judge(item, (index) => found.get(index))
       if (entry?.kind === REDACTION) {
         for (const index of entry.indexes) missing.delete(index)
         redacted.push(...entry.indexes)
@@ -221,12 +227,12 @@ export class Auditor {
       if (!(error instanceof BrokenRule)) throw error
       return error
     } finally {
-      if (document !== undefined) this.#documents.set(item.index, document)
+      if (item.document !== undefined && entry?.kind !== EVENT) this.#documents.set(item.index, item.document)
       if (this.#documents.size > 64) this.#documents.delete(this.#documents.keys().next().value!)
     }
   }
 
-  /** Of the entries that were read last: evidence may need the accused one's. */
+  /** Those of policies and redactions that were read last: evidence needs them, and a log that is caught may give them no more. */
   readonly #documents = new Map<number, Uint8Array>()
 
   async #document(entry: Entry): Promise<Uint8Array | undefined> {
@@ -248,9 +254,9 @@ export class Auditor {
     const items: ProvedItem[] = []
     for (const index of new Set([accused.index, ...broken.needs, 0])) {
       for await (const bytes of reader.entries(index, index + 1, head.size)) {
-        const entry = read(bytes)
+        const entry = entryIn(bytes)
         const document =
-          this.#documents.get(index) ??
+          (index === accused.index ? accused.document : this.#documents.get(index)) ??
           (entry && entry.kind !== EVENT ? await reader.addendum(entry.addendum) : undefined)
         items.push({ index, bytes, proof: tree.inclusion(index, head.size), ...(document && { document }) })
       }
@@ -268,9 +274,7 @@ export class Auditor {
   }
 
   /** Between the cosignature that it was not yet under, and the one that it is under. */
-  #judgeTime(bytes: Uint8Array, index: number, after: number | undefined, before: number): void {
-    const time = read(bytes)?.time
-    if (time === undefined) return
+  #judgeTime({ time }: Entry, index: number, after: number | undefined, before: number): void {
     const early = after !== undefined && time < 1_000 * after - TOLERANCE
     if (!early && time <= 1_000 * before + TOLERANCE) return
     const why = `entry ${index} says ${new Date(time).toISOString()}, and was not there before ${new Date(1_000 * (after ?? 0)).toISOString()} or is later than ${new Date(1_000 * before).toISOString()}`
@@ -279,7 +283,7 @@ export class Auditor {
 }
 
 /** Undefined for what is no entry: that is a matter of the rules. */
-function read(bytes: Uint8Array): Entry | undefined {
+function entryIn(bytes: Uint8Array): Entry | undefined {
   try {
     return decodeEntry(bytes)
   } catch (error) {

@@ -10,9 +10,14 @@ import { TreelineError } from '../src/core/errors.ts'
 import { HASH_SIZE, type Hash } from '../src/core/merkle.ts'
 import { MAX_NOTE_SIZE } from '../src/core/note.ts'
 import { formatTilePath, MAX_ENTRY_SIZE, parseBundle, TILE_WIDTH } from '../src/core/tile.ts'
+import { ahead } from './ahead.ts'
 
 const MAX_BUNDLE = TILE_WIDTH * (MAX_ENTRY_SIZE + 2)
 const MAX_ADDENDUM = 4 * 2 ** 20
+/** How many documents a caller should have under way at once, or answered and waiting: 64 MiB at most. */
+export const DOCUMENTS_AHEAD = 16
+/** Requests for bundles that are under way at once, or answered and waiting: 17 MB each at most. */
+const BUNDLES_AHEAD = 2
 /** Of one answer, ms. */
 const TIMEOUT = 20_000
 
@@ -20,15 +25,25 @@ const TIMEOUT = 20_000
 const unverifiable = (why: string, cause?: unknown): TreelineError =>
   new TreelineError('UNVERIFIABLE', why, {}, { cause })
 
-export class LogReader {
-  readonly #url: string
-  readonly #tokenFile: string | undefined
-  readonly #agent = new Agent({
+const agentFor = (most: number): Agent =>
+  new Agent({
     connect: { timeout: 5_000 },
     headersTimeout: TIMEOUT,
     bodyTimeout: TIMEOUT,
-    maxResponseSize: MAX_BUNDLE + 1,
+    maxResponseSize: most + 1,
   })
+
+/** Indexes of the bundles that hold the entries [from, to). */
+function* bundlesOf(from: number, to: number): Generator<number> {
+  for (let index = Math.floor(from / TILE_WIDTH); index * TILE_WIDTH < to; index++) yield index
+}
+
+export class LogReader {
+  readonly #url: string
+  readonly #tokenFile: string | undefined
+  readonly #agent = agentFor(MAX_BUNDLE)
+  /** Of many documents at once no answer may take more memory than a document. */
+  readonly #documents = agentFor(MAX_ADDENDUM)
 
   constructor(url: string, tokenFile?: string) {
     this.#url = url
@@ -45,17 +60,18 @@ export class LogReader {
     return this.#get(`${prefix.replace(/\/$/, '')}/${hash}/checkpoint`, MAX_NOTE_SIZE, false)
   }
 
-  /** The entries [from, to) of a tree of `size`, a bundle at a time. */
+  /** The entries [from, to) of a tree of `size`. */
   async *entries(from: number, to: number, size: number): AsyncGenerator<Uint8Array> {
-    for (let at = from; at < to; ) {
-      const index = Math.floor(at / TILE_WIDTH)
+    for await (const entries of this.bundles(from, to, size)) yield* entries
+  }
+
+  /** The entries [from, to) of a tree of `size`, cut where bundles end. */
+  bundles(from: number, to: number, size: number): AsyncGenerator<Uint8Array[]> {
+    return ahead(bundlesOf(from, to), BUNDLES_AHEAD, async (index) => {
       const first = index * TILE_WIDTH
-      const width = Math.min(TILE_WIDTH, size - first)
-      const bundle = await this.#bundle(index, width)
-      const end = Math.min(to, first + width)
-      yield* bundle.slice(at - first, end - first)
-      at = end
-    }
+      const bundle = await this.#bundle(index, Math.min(TILE_WIDTH, size - first))
+      return bundle.slice(Math.max(0, from - first), Math.min(TILE_WIDTH, to - first))
+    })
   }
 
   async #bundle(index: number, width: number): Promise<Uint8Array[]> {
@@ -76,7 +92,7 @@ export class LogReader {
 
   /** The document behind an entry; undefined when the log says that it is not there. */
   addendum(digest: Hash): Promise<Uint8Array | undefined> {
-    return this.#get(`${this.#url}/${addendumPath(digest)}`, MAX_ADDENDUM, true)
+    return this.#get(`${this.#url}/${addendumPath(digest)}`, MAX_ADDENDUM, true, this.#documents)
   }
 
   /** A consistency proof as logs of ours give it; undefined where the log has no such route or does not prove it. */
@@ -99,11 +115,11 @@ export class LogReader {
   }
 
   /** Undefined for 404 and 410. */
-  async #get(url: string, most: number, ofLog: boolean): Promise<Uint8Array | undefined> {
+  async #get(url: string, most: number, ofLog: boolean, agent = this.#agent): Promise<Uint8Array | undefined> {
     const token = ofLog && this.#tokenFile ? readFileSync(this.#tokenFile, 'utf8').trim() : undefined
     try {
       const { statusCode, body } = await request(url, {
-        dispatcher: this.#agent,
+        dispatcher: agent,
         signal: AbortSignal.timeout(TIMEOUT),
         headers: { 'accept-encoding': 'identity', ...(token && { authorization: `Bearer ${token}` }) },
       })
@@ -120,7 +136,7 @@ export class LogReader {
     }
   }
 
-  close(): Promise<void> {
-    return this.#agent.destroy()
+  async close(): Promise<void> {
+    await Promise.all([this.#agent.destroy(), this.#documents.destroy()])
   }
 }

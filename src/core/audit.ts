@@ -3,6 +3,8 @@ import { fromBase64, toBase64 } from './bytes.ts'
 import { GENESIS, POLICY } from './entry.ts'
 import {
   type Item,
+  type JudgingPolicy,
+  judgeBy,
   judgeBytes,
   judgeItem,
   judgePolicyEntry,
@@ -11,7 +13,6 @@ import {
   policyIn,
 } from './entry-rules.ts'
 import { TreelineError } from './errors.ts'
-import type { PolicyInForce } from './policy-fold.ts'
 import type { VerifySignature } from './signature.ts'
 
 export interface AuditParts {
@@ -23,7 +24,7 @@ export class Audit {
   readonly #parts: AuditParts
   #next = 0
   #time = 0
-  #policy: { readonly item: Item; readonly inForce: PolicyInForce } | undefined
+  #policy: { readonly item: Item; readonly inForce: JudgingPolicy } | undefined
 
   private constructor(parts: AuditParts) {
     this.#parts = parts
@@ -47,7 +48,7 @@ export class Audit {
       const item = { index: policy.index, bytes: fromBase64(policy.bytes)!, document: fromBase64(policy.document)! }
       const inForce = policyIn(item)
       if (inForce === undefined) throw new TreelineError('MALFORMED_ENTRY', 'the memory of an audit has no policy')
-      audit.#policy = { item, inForce }
+      audit.#policy = { item, inForce: judgeBy(inForce) }
     }
     return audit
   }
@@ -83,7 +84,7 @@ export class Audit {
     if (this.#next > 0) judgeTime(entry, { index: this.#next - 1, time: this.#time })
     let policy = this.#policy
     if (entry.kind === GENESIS || entry.kind === POLICY) {
-      policy = { item, inForce: judgePolicyEntry(item, entry, policy?.inForce, origin, verify) }
+      policy = { item, inForce: judgeBy(judgePolicyEntry(item, entry, policy?.inForce, origin, verify)) }
     } else {
       if (policy === undefined) throw new TreelineError('UNVERIFIABLE', 'there is no policy to judge by')
       judgePolicyIndex(item.index, entry, policy.inForce)

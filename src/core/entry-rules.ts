@@ -3,9 +3,8 @@
  * runs these rules over a whole log; whoever is shown evidence of one broken rule runs the same rule over the few entries that it needs.
  */
 import { addendumHash, splitAddendum } from './addendum.ts'
-import { equal, fromHex } from './bytes.ts'
-import { describe, parsePayload } from './describe.ts'
-import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from './dsse.ts'
+import { equal } from './bytes.ts'
+import { canonicalEnvelope, parseEnvelope, verifyEnvelope } from './dsse.ts'
 import { decodeEntry, type Entry, EVENT, type EventEntry, GENESIS, POLICY, REDACTION } from './entry.ts'
 import { TreelineError } from './errors.ts'
 import { leafHash } from './merkle.ts'
@@ -21,6 +20,16 @@ export interface Item {
   readonly bytes: Uint8Array
   readonly document?: Uint8Array
 }
+
+/** A policy with its signers by id: made once, for all the entries under it. */
+export interface JudgingPolicy extends PolicyInForce {
+  readonly ring: SignerRing
+}
+
+export const judgeBy = (current: PolicyInForce): JudgingPolicy => ({
+  ...current,
+  ring: new SignerRing(current.policy),
+})
 
 export const RULES = [
   'malformed',
@@ -102,17 +111,17 @@ export function judgePolicyEntry(
 }
 
 /** What the entry of an event shows by itself, under the policy that it names. Throws BrokenRule. */
-function judgeEventEntry(entry: EventEntry, current: PolicyInForce): void {
+function judgeEventEntry(entry: EventEntry, current: JudgingPolicy): void {
   broken('not-allowed', [current.index], () =>
-    judgeEvent(current, new SignerRing(current.policy), { ...entry, subjects: [], origin: undefined }, entry.time),
+    judgeEvent(current, current.ring, { ...entry, subjects: [], origin: undefined }, entry.time),
   )
 }
 
 /** What only the signed event shows. Throws BrokenRule, UNVERIFIABLE. */
-function judgeEventDocument(item: Item, entry: EventEntry, current: PolicyInForce, verify: VerifySignature): void {
+function judgeEventDocument(item: Item, entry: EventEntry, current: JudgingPolicy, verify: VerifySignature): void {
   const document = requireDocument(item, entry)
   const needs = [current.index]
-  const ring = new SignerRing(current.policy)
+  const { ring } = current
   const envelope = broken('signature', needs, () => {
     const { document: canonical } = splitAddendum(document)
     const parsed = parseEnvelope(canonical)
@@ -120,16 +129,9 @@ function judgeEventDocument(item: Item, entry: EventEntry, current: PolicyInForc
       throw new TreelineError('MALFORMED_ENVELOPE', 'the envelope is not in canonical form')
     return parsed
   })
-  broken('description', needs, () => checkDescription(entry, envelope, current.policy))
-  broken('not-allowed', needs, () => judgeWhole(entry, envelope, current, ring))
-}
-
-function judgeWhole(entry: EventEntry, envelope: Envelope, current: PolicyInForce, ring: SignerRing): void {
-  const { payloadType, payload, signatures } = envelope
-  const parsed = parsePayload(payloadType, payload)
-  const keys = signatures.map(({ keyid }) => fromHex(keyid)!)
-  const described = describe({ keys, payloadType, payload }, current.policy, parsed)
-  judgeEvent(current, ring, { ...described, subjects: parsed.subjects, origin: parsed.origin }, entry.time)
+  // From here on the entry is known to say what the event says; what it does not show are the subjects.
+  const { subjects, origin } = broken('description', needs, () => checkDescription(entry, envelope, current.policy))
+  broken('not-allowed', needs, () => judgeEvent(current, ring, { ...entry, subjects, origin }, entry.time))
 }
 
 /** `find` gives the entries before it. Throws BrokenRule, UNVERIFIABLE also for a named entry that `find` does not give. */
@@ -191,7 +193,7 @@ function broken<T>(rule: Rule, needs: Iterable<number>, judge: () => T): T {
 export function judgeItem(
   item: Item,
   entry: Entry,
-  current: PolicyInForce,
+  current: JudgingPolicy,
   find: (index: number) => Uint8Array | undefined,
   verify: VerifySignature,
 ): void {

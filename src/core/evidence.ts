@@ -6,9 +6,8 @@
  *   {1: entry, 2: addendum (absent if redacted), 3: [[index, entry, document, hashes] …], 5: [note, hashes] (absent if none)}
  */
 import { addendumHash, splitAddendum } from './addendum.ts'
-import { equal, fromHex, fromUtf8, toHex, toUtf8 } from './bytes.ts'
+import { equal, fromUtf8, toHex, toUtf8 } from './bytes.ts'
 import { type Cbor, decodeCbor, encodeCbor } from './cbor.ts'
-import { describe, parsePayload } from './describe.ts'
 import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from './dsse.ts'
 import { decodeEntry, type Entry, EVENT, GENESIS, POLICY } from './entry.ts'
 import { TreelineError } from './errors.ts'
@@ -162,16 +161,8 @@ export function verifyEvidence(evidence: Evidence, trust: WitnessPolicy, verify:
     if (!equal(canonicalEnvelope(envelope, verified), splitAddendum(addendum!).document)) {
       throw new TreelineError('INVALID_PROOF', 'the envelope is not in canonical form')
     }
-    const keys = verified.map(({ key }) => fromHex(key.id)!)
-    const { payloadType, payload } = envelope
-    const parsed = parsePayload(payloadType, payload)
-    checkDescription(entry, envelope, policy.policy)
-    judgeEvent(
-      policy,
-      ring,
-      { ...describe({ keys, payloadType, payload }, policy.policy, parsed), ...parsed },
-      entry.time,
-    )
+    const { subjects, origin } = checkDescription(entry, envelope, policy.policy)
+    judgeEvent(policy, ring, { ...entry, subjects, origin }, entry.time)
   } else if (entry.kind === EVENT) {
     // Of a redacted event the subjects are gone, so they are not judged; key, type and time still are.
     judgeEvent(policy, ring, { ...entry, subjects: [], origin: undefined }, entry.time)

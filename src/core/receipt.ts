@@ -1,11 +1,12 @@
 /** What a log answers to whoever submitted an event, and how that is checked against the event itself. */
 import { addendumHash, BLINDING_SIZE, joinAddendum } from './addendum.ts'
 import { equal, fromHex, toUtf8 } from './bytes.ts'
-import { type DescribeRules, describe } from './describe.ts'
+import { type DescribeRules, describe, parsePayload } from './describe.ts'
 import { type Envelope, formatEnvelope } from './dsse.ts'
 import { decodeEntry, EVENT, type EventEntry } from './entry.ts'
 import { TreelineError } from './errors.ts'
 import { type Hash, leafHash } from './merkle.ts'
+import type { Payload } from './payload.ts'
 import { verifyProof } from './proof-file.ts'
 import { type VerifiedCheckpoint, type WitnessPolicy, withoutQuorum } from './witness-policy.ts'
 
@@ -58,12 +59,16 @@ export function verifyReceipt(
   return { entry, checkpoint }
 }
 
-/** Throws INVALID_PROOF when keys 3 to 6 and 11 are not what the envelope gives. */
+/**
+ * Throws INVALID_PROOF when keys 3 to 6 and 11 are not what the envelope gives, and what `parsePayload` does. Returns the payload, so that who
+ * needs more of it has to parse it no second time.
+ */
 export function checkDescription(
   entry: EventEntry,
   { payloadType, payload, signatures }: Envelope,
   rules?: DescribeRules,
-): void {
+): Payload {
+  const parsed = parsePayload(payloadType, payload)
   const keys = signatures.map(({ keyid }) => fromHex(keyid) ?? new Uint8Array(0))
   const told = JSON.stringify(comparable(entry))
   // Without the policy its two lists are unknown, but they can change a description in no other way than these.
@@ -76,9 +81,10 @@ export function checkDescription(
         { produces: ['*'], private: ['*'] },
       ]
   const same = candidates.some(
-    (rule) => JSON.stringify(comparable(describe({ keys, payloadType, payload }, rule))) === told,
+    (rule) => JSON.stringify(comparable(describe({ keys, payloadType, payload }, rule, parsed))) === told,
   )
   if (!same) throw new TreelineError('INVALID_PROOF', 'the entry does not say what the event says')
+  return parsed
 }
 
 const comparable = ({

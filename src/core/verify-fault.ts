@@ -9,6 +9,7 @@ import { decodeEntry, type Entry, GENESIS, POLICY } from './entry.ts'
 import {
   BrokenRule,
   type Item,
+  judgeBy,
   judgeBytes,
   judgeItem,
   judgePolicyEntry,
@@ -160,7 +161,7 @@ function judgeAgain(
   else if (rule === 'policy-change')
     judgePolicyEntry(accused, entry, predecessor(accused, entry, items), origin, verify)
   else if ('policy' in entry)
-    judgeItem(accused, entry, policyAt(items, entry.policy), (index) => items.get(index)?.bytes, verify)
+    judgeItem(accused, entry, judgeBy(policyAt(items, entry.policy)), (index) => items.get(index)?.bytes, verify)
   else throw unproved('it is not judged by a policy')
 }
 

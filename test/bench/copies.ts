@@ -19,7 +19,7 @@ import { Actor } from '../support/actors.ts'
 import { makeEventLog, ORIGIN } from '../support/server.ts'
 import { thaw } from '../witness/worm-files.ts'
 import { load, spread } from './client.ts'
-import { peakMemory, type Running, run, start } from './programs.ts'
+import { type Running, run, start, type Usage, usageOf } from './programs.ts'
 
 const { values } = parseArgs({ options: { events: { type: 'string', default: '66000' } } })
 const EVENTS = Number(values.events)
@@ -92,42 +92,41 @@ async function makeWitness({ server, vkey, genesis }: Log, keeper: boolean): Pro
 
 const startWitness = (data: string, flags: readonly string[] = []): Promise<Running> => {
   const always = ['--data', data, '--logs', join(data, 'logs.json'), '--listen', '127.0.0.1:0', '--log-level', 'error']
-  return start(WITNESS, ['run', ...always, '--audit-interval', '10', ...flags])
+  return start(WITNESS, ['run', ...always, ...flags])
 }
 
 async function text(witness: Running, path: string): Promise<string> {
   return (await fetch(new URL(path, witness.url))).text()
 }
 
-interface Measured {
-  readonly seconds: number
-  /** MiB. */
-  readonly peak: number
+type Measured = Usage & { readonly seconds: number }
+
+/** Until `done`, asked so seldom that asking is no part of what is measured. */
+async function measure(witness: Running, done: () => Promise<boolean>): Promise<Measured> {
+  const before = usageOf(witness.child)!.cpu
+  const began = performance.now()
+  while (!(await done())) await pause(100)
+  const seconds = (performance.now() - began) / 1000
+  const { cpu, peak } = usageOf(witness.child)!
+  await witness.stop()
+  return { seconds, cpu: cpu - before, peak }
 }
 
 /** From the question for a cosignature to the audit of the last entry. */
 async function audit(log: Log, data: string): Promise<Measured> {
-  const witness = await startWitness(data)
-  const began = performance.now()
-  const body = formatAddCheckpoint({ old: 0n, proof: [], note: toUtf8(log.note) })
+  const witness = await startWitness(data, ['--audit-interval', '10'])
+  const body = Buffer.from(formatAddCheckpoint({ old: 0n, proof: [], note: toUtf8(log.note) }))
   const answer = await fetch(new URL('/add-checkpoint', witness.url), { method: 'POST', body })
   if (answer.status !== 200) throw new Error(`add-checkpoint: ${answer.status}`)
   const path = `/${originHash(ORIGIN)}/audited`
-  while (!(await text(witness, path)).includes(`"audited":${log.size}}`)) await pause(10)
-  const measured = { seconds: (performance.now() - began) / 1000, peak: peakMemory(witness.child) }
-  await witness.stop()
-  return measured
+  return measure(witness, async () => (await text(witness, path)).includes(`"audited":${log.size}}`))
 }
 
 /** From the start of a witness that has audited all to the first snapshot. */
 async function snapshot(log: Log, data: string, worm: string): Promise<Measured> {
   const witness = await startWitness(data, ['--worm', worm])
-  const began = performance.now()
   const done = new RegExp(`^treeline_witness_snapshot_size{.*} ${log.size}$`, 'm')
-  while (!done.test(await text(witness, '/metrics'))) await pause(20)
-  const measured = { seconds: (performance.now() - began) / 1000, peak: peakMemory(witness.child) }
-  await witness.stop()
-  return measured
+  return measure(witness, async () => done.test(await text(witness, '/metrics')))
 }
 
 const verify = (data: string, worm: string): Promise<Measured> =>
@@ -138,25 +137,25 @@ function bytesIn(path: string): number {
   return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0)
 }
 
-function row(what: string, runs: readonly Measured[], events: number, bytes?: number): void {
-  const rates = spread(runs.map(({ seconds }) => events / seconds))
-  const peaks = spread(runs.map(({ peak }) => peak))
-  const speed =
-    bytes === undefined
-      ? ''
-      : spread(
-          runs.map(({ seconds }) => bytes / seconds / 1e6),
-          1,
-        )
-  console.log(`| ${what.padEnd(34)} | ${rates.padStart(24)} | ${speed.padStart(20)} | ${peaks.padStart(15)} |`)
+const COLUMNS = ['what', 'entries a second', 'MB a second', 'CPU of it, µs an entry', 'its peak RSS, MiB'] as const
+const line = (...cells: readonly string[]): void =>
+  console.log(`| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(30) : cell.padStart(24))).join(' | ')} |`)
+
+function row(what: string, runs: readonly Measured[], entries: number, bytes?: number): void {
+  const of = (pick: (run: Measured) => number, digits = 0) => spread(runs.map(pick), digits)
+  line(
+    what,
+    of(({ seconds }) => entries / seconds),
+    bytes === undefined ? '' : of(({ seconds }) => bytes / seconds / 1e6, 1),
+    of(({ cpu }) => (1e6 * cpu) / entries),
+    of(({ peak }) => peak),
+  )
 }
 
 const log = await makeLog()
 console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}, ${log.server.durability}`)
 console.log(`${EVENTS} events of ${EVENT_BYTES} bytes with two artifacts; ${RUNS} runs, min / median / max\n`)
-console.log(
-  `| ${'what'.padEnd(34)} | ${'entries a second'.padStart(24)} | ${'MB a second'.padStart(20)} | ${'peak RSS, MiB'.padStart(15)} |`,
-)
+line(...COLUMNS)
 
 let audited = ''
 for (const keeper of [false, true]) {

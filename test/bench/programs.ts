@@ -34,29 +34,44 @@ export async function start(program: string, args: readonly string[]): Promise<R
   }
 }
 
-/** Runs to its end, and gives the most memory that it had. Throws when it does not end with 0. */
-export async function run(program: string, args: readonly string[]): Promise<{ seconds: number; peak: number }> {
+/** What a process has used so far. */
+export interface Usage {
+  /** Processor time of all its threads, s: also on a machine with other work a measure of the work itself. */
+  readonly cpu: number
+  /** The most memory that it had, MiB. */
+  readonly peak: number
+}
+
+/** Runs to its end. Throws when it does not end with 0. */
+export async function run(program: string, args: readonly string[]): Promise<Usage & { readonly seconds: number }> {
   const began = performance.now()
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   child.stderr.on('data', (part) => {
     said += part
   })
-  let peak = 0
+  let usage: Usage = { cpu: 0, peak: 0 }
   const timer = setInterval(() => {
-    peak = Math.max(peak, peakMemory(child))
+    usage = usageOf(child) ?? usage
   }, 20)
   const [code] = (await once(child, 'close')) as [number | null]
   clearInterval(timer)
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${said}`)
-  return { seconds: (performance.now() - began) / 1000, peak }
+  return { seconds: (performance.now() - began) / 1000, ...usage }
 }
 
-/** The most memory that a process had so far, MiB; 0 once it has ended. */
-export function peakMemory({ pid }: ChildProcess): number {
+/** Ticks of the clock in which Linux counts processor time, a second. */
+const TICKS = 100
+
+/** Undefined once it has ended. */
+export function usageOf({ pid }: ChildProcess): Usage | undefined {
   try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
+    const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    // proc(5): the fields after the name in parentheses begin with the third; utime and stime are the 14th and 15th.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
+    if (peak === undefined) return undefined
+    return { cpu: (Number(fields[11]) + Number(fields[12])) / TICKS, peak: Number(peak) / 1024 }
   } catch {
-    return 0
+    return undefined
   }
 }

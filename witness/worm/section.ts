@@ -5,9 +5,9 @@ import { CompactRange } from '../../src/core/compact-range.ts'
 import { decodeEntry, EVENT } from '../../src/core/entry.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { type Hash, leafHash } from '../../src/core/merkle.ts'
-import { TILE_WIDTH } from '../../src/core/tile.ts'
+import { ahead } from '../ahead.ts'
 import type { FollowedLog } from '../log-list.ts'
-import type { LogReader } from '../log-reader.ts'
+import { DOCUMENTS_AHEAD, type LogReader } from '../log-reader.ts'
 import type { KeyStore } from '../seal/key-store.ts'
 import { seal } from '../seal/seal.ts'
 import { CLEAR, type DocumentFrame, NOTHING, SEALED } from './frames.ts'
@@ -16,8 +16,6 @@ import type { ObjectVersion, WormStore } from './store.ts'
 
 /** Where a part ends, bytes; one frame more than that is the longest. */
 const PART_SIZE = 32 * 2 ** 20
-/** Documents that are asked for at once. They may have 4 MiB each. */
-const WINDOW = 16
 
 export interface Target {
   readonly store: WormStore
@@ -97,12 +95,10 @@ export interface Chunk {
 
 /** The entries [from, to) of a tree of `size`, cut where bundles end. Throws UNVERIFIABLE. */
 export async function* chunks(reader: LogReader, from: number, to: number, size: number): AsyncGenerator<Chunk> {
-  for (let at = from; at < to; ) {
-    const end = Math.min(to, (Math.floor(at / TILE_WIDTH) + 1) * TILE_WIDTH)
-    const entries: Uint8Array[] = []
-    for await (const entry of reader.entries(at, end, size)) entries.push(entry)
+  let at = from
+  for await (const entries of reader.bundles(from, to, size)) {
     yield { from: at, entries, leaves: entries.map(leafHash) }
-    at = end
+    at += entries.length
   }
 }
 
@@ -121,12 +117,12 @@ export interface Sealing {
 }
 
 /** What goes into the snapshot beside the entries of a chunk. Throws UNVERIFIABLE when the log serves another document than the entry names. */
-export async function documentFrames(
+export function documentFrames(
   { log, reader, keys }: Sealing,
   { from, entries, leaves }: Chunk,
-): Promise<DocumentFrame[]> {
+): AsyncGenerator<DocumentFrame> {
   const secrets = keys?.leaves(log.origin, from, from + entries.length) ?? []
-  const frame = async (bytes: Uint8Array, i: number): Promise<DocumentFrame> => {
+  const frame = async ([i, bytes]: [number, Uint8Array]): Promise<DocumentFrame> => {
     const entry = read(bytes)
     const leaf = secrets[i]
     // An erased event whose document is served all the same is not copied: its key is gone for good.
@@ -139,10 +135,7 @@ export async function documentFrames(
     const context = { leaf, origin: log.origin, index: from + i, digest: entry.addendum, leafHash: leaves[i]! }
     return { kind: SEALED, bytes: seal(document, context) }
   }
-  const frames: DocumentFrame[] = []
-  for (let at = 0; at < entries.length; at += WINDOW)
-    frames.push(...(await Promise.all(entries.slice(at, at + WINDOW).map((bytes, i) => frame(bytes, at + i)))))
-  return frames
+  return ahead(entries.entries(), DOCUMENTS_AHEAD, frame)
 }
 
 function read(bytes: Uint8Array) {

@@ -155,7 +155,7 @@ export class Snapshotter {
         throw new TreelineError('UNVERIFIABLE', `the log serves other entries after ${chunk.from} than a moment ago`)
       for (const entry of chunk.entries) await entries.add(formatEntryFrame(entry))
       if (log.genesis === undefined) continue
-      for (const frame of await documentFrames({ log, reader, keys }, chunk))
+      for await (const frame of documentFrames({ log, reader, keys }, chunk))
         await documents.add(formatDocumentFrame(frame))
     }
     await entries.flush()
