@@ -5,8 +5,8 @@ import type { Logger } from './http.ts'
 import type { LogReader } from './log-reader.ts'
 
 export interface Watched {
-  readonly auditor: Auditor
-  readonly reader: LogReader
+  readonly auditor: Pick<Auditor, 'step'>
+  readonly reader: Pick<LogReader, 'close'>
 }
 
 /** Audits that run at once: each holds requests and answers in memory. */

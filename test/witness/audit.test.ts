@@ -150,6 +150,45 @@ for (const [name, { rule, sin }] of Object.entries(SINS)) {
   })
 }
 
+t.test('documents are asked for ahead, some at once and not all, and count in their order', async (t) => {
+  const one = await setUp(t)
+  for (let i = 0; i < 60; i++) await one.submit(`model/${i}`)
+  let asked = 0
+  let waiting = 0
+  let most = 0
+  const counted: Spoil = (path, response) => {
+    if (!path.includes('/addenda/')) return false
+    asked++
+    most = Math.max(most, ++waiting)
+    response.on('close', () => waiting--)
+    return false
+  }
+  one.way.spoil = counted
+  await one.step()
+  t.equal(one.audited(), 61)
+  t.ok(most > 4 && most <= 16, `${most} at once`)
+  t.equal(asked, 61, 'each of them once')
+
+  const index = await SINS['admits a stranger']!.sin(one)
+  const after = await one.submit('model/after')
+  for (let i = 0; i < 60; i++) await one.submit(`model/later/${i}`)
+  const digest = json(await ask(one.server.url, `/test/v1/events/${after}`)).addendum as string
+  asked = 0
+  one.way.spoil = (path, response) =>
+    counted(path, response) || (path.endsWith(digest) && !!response.writeHead(500).end())
+  await one.step()
+  t.match(one.state.frozen(ORIGIN), { kind: 'invalid-entry' }, 'though the one after it failed before it was judged')
+  t.match(one.said.at(-1), { why: new RegExp(`entry ${index} `) })
+  t.ok(asked < 30, `${asked} were asked for: none that a fault made useless`)
+  one.state.clear(ORIGIN, Date.now())
+  await one.step()
+  t.match(one.said.at(-1), { kind: 'unverifiable' }, 'and then it is the turn of the other')
+  t.equal(one.audited(), 61)
+  one.way.spoil = () => false
+  await one.step()
+  t.equal(one.audited(), one.cosigned())
+})
+
 t.test('an entry that claims a time outside of the cosignatures around it raises an alarm', async (t) => {
   const one = await setUp(t)
   await one.submit('model/1')

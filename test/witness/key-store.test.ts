@@ -1,11 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import { openBackup, sealBackup } from '../../witness/seal/key-backup.ts'
 import { KeyStore } from '../../witness/seal/key-store.ts'
+import { createState } from '../../witness/state.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 const ORIGIN = 'log.example/a'
@@ -51,6 +53,70 @@ t.test('punctured keys are in no file, and all others are as before', (t) => {
     if (gone.includes(index)) t.throws(() => keys.leaf(ORIGIN, index), { code: 'REDACTED' })
     else t.same(Buffer.from(keys.leaf(ORIGIN, index)), Buffer.from(leaf))
   })
+  t.end()
+})
+
+for (const statement of ['VACUUM', 'wal_checkpoint']) {
+  t.test(`a process killed between a puncture and its scrub, before ${statement}: the next start ends it`, (t) => {
+    const folder = temporaryFolder(t)
+    const file = join(folder, 'keys.db')
+    const first = new KeyStore(file)
+    first.addOrigin(ORIGIN)
+    const leaf = first.leaf(ORIGIN, 8)
+    first.close()
+    const gone: number[] = []
+    for (const index of [7, 300]) {
+      const old = secrets(file)
+      const program = fileURLToPath(new URL('./dying-puncturer.ts', import.meta.url))
+      t.equal(spawnSync(process.execPath, [program, file, ORIGIN, `${index}`, statement]).signal, 'SIGKILL')
+      const left = new Set(secrets(file).map((secret) => secret.toString('hex')))
+      const destroyed = old.filter((secret) => !left.has(secret.toString('hex')))
+      t.equal(destroyed.length, 1, 'the puncture itself is there')
+      t.not(filesWith(folder, destroyed[0]!).length, 0, 'and so are the bytes that it destroyed')
+      const keys = new KeyStore(file)
+      t.same(filesWith(folder, destroyed[0]!), [], 'while it is open')
+      gone.push(index)
+      for (const one of gone) t.throws(() => keys.leaf(ORIGIN, one), { code: 'REDACTED' })
+      t.same(Buffer.from(keys.leaf(ORIGIN, 8)), Buffer.from(leaf))
+      keys.close()
+      t.same(filesWith(folder, destroyed[0]!), [])
+    }
+    t.end()
+  })
+}
+
+t.test('a file of something else is refused and stays as it is; an empty one is filled', (t) => {
+  const folder = temporaryFolder(t)
+  const foreign = join(folder, 'foreign.db')
+  const db = new Database(foreign)
+  db.exec('CREATE TABLE keys (id INTEGER PRIMARY KEY)')
+  db.close()
+  const witness = join(folder, 'witness.db')
+  createState(witness, 'witness.example/w', 1e9)
+  const later = join(folder, 'later.db')
+  new KeyStore(later).close()
+  const newer = new Database(later)
+  newer.pragma('user_version = 2')
+  newer.close()
+  const text = join(folder, 'text')
+  writeFileSync(text, 'not a database, and long enough to be looked at as one. '.repeat(20))
+  for (const file of [foreign, witness, later, text]) {
+    const before = readFileSync(file)
+    t.throws(() => new KeyStore(file), { code: 'USAGE' }, file)
+    t.same(readFileSync(file), before)
+  }
+  // What a process leaves that dies right after it made the file.
+  const empty = join(folder, 'empty.db')
+  writeFileSync(empty, '', { mode: 0o600 })
+  const keys = new KeyStore(empty)
+  t.teardown(() => keys.close())
+  t.same(keys.status, { generation: 0, confirmed: 0 })
+  const made = new Database(empty, { readonly: true })
+  t.equal(made.pragma('application_id', { simple: true }), 0x544c4b65)
+  made.close()
+  const fresh = join(folder, 'fresh.db')
+  new KeyStore(fresh).close()
+  t.equal(statSync(fresh).mode & 0o777, 0o600)
   t.end()
 })
 

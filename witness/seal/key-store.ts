@@ -1,20 +1,28 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { TreelineError } from '../../src/core/errors.ts'
+import { syncPath } from '../secret-file.ts'
 import { DEPTH, deriveLeaf, deriveLeaves, type GgmNode, puncture, rootNode } from './ggm.ts'
 import type { KeyBackup } from './key-backup.ts'
 
+/** "TLKe", so that `file` and a mistyped path can tell it from the state of a witness and from a log. */
+const APPLICATION_ID = 0x544c4b65
+const SCHEMA_VERSION = 1
+
 const SCHEMA = `
-CREATE TABLE IF NOT EXISTS keys (
+CREATE TABLE keys (
   id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, confirmed INTEGER NOT NULL, scrubbed INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS origins (origin TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS nodes (
+CREATE TABLE origins (origin TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE nodes (
   origin TEXT NOT NULL REFERENCES origins, depth INTEGER NOT NULL, position INTEGER NOT NULL, secret BLOB NOT NULL,
   PRIMARY KEY (origin, depth, position)
 ) STRICT, WITHOUT ROWID;
-INSERT OR IGNORE INTO keys VALUES (1, 0, 0, 0);
+INSERT INTO keys VALUES (1, 0, 0, 0);
+PRAGMA application_id = ${APPLICATION_ID};
+PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
 /** `generation` grows with every change; no backup below `confirmed` exists any more, an operator says. */
@@ -28,16 +36,22 @@ export class KeyStore {
   readonly #db: Database.Database
   readonly #sql
 
+  /** Makes the file when there is none. Throws USAGE when it is no file of keys of this version. */
   constructor(file: string) {
-    // SQLite gives the journal the mode of the file.
-    if (!existsSync(file)) closeSync(openSync(file, 'wx', 0o600))
-    this.#db = new Database(file)
+    if (!existsSync(file)) {
+      // SQLite gives the journal the mode of the file.
+      closeSync(openSync(file, 'wx', 0o600))
+      // Before anything is sealed with its keys: they must not be lost with the name of the file. Dies here: an empty file, filled by the next start.
+      syncPath(dirname(file))
+    }
+    this.#db = openDatabase(file)
     this.#db.pragma('journal_mode = WAL')
     this.#db.pragma('synchronous = FULL')
     this.#db.pragma('secure_delete = ON')
     // VACUUM would otherwise copy the keys into a file of the system's temporary folder.
     this.#db.pragma('temp_store = MEMORY')
-    this.#db.exec(SCHEMA)
+    // One transaction, so that a file has all of it or is empty; and of two processes with a new file one finds it made.
+    this.#db.transaction(() => isEmpty(this.#db) && this.#db.exec(SCHEMA)).immediate()
     this.#sql = {
       status: this.#db.prepare<[], KeyStatus>('SELECT generation, confirmed FROM keys'),
       unscrubbed: this.#db.prepare('SELECT 1 FROM keys WHERE scrubbed < generation'),
@@ -180,5 +194,25 @@ export class KeyStore {
   #emptied(): boolean {
     const [result] = this.#db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
     return result?.busy === 0
+  }
+}
+
+const isEmpty = (db: Database.Database): boolean => db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined
+
+/** Looks before anything is written: a file of somebody else stays as it is. */
+function openDatabase(file: string): Database.Database {
+  const db = new Database(file, { fileMustExist: true })
+  try {
+    const id = db.pragma('application_id', { simple: true })
+    const version = db.pragma('user_version', { simple: true })
+    const ours = id === APPLICATION_ID && version === SCHEMA_VERSION
+    if (!ours && !(id === 0 && version === 0 && isEmpty(db)))
+      throw new TreelineError('USAGE', `${file} has no sealing keys of this version (found ${id}/${version})`)
+    return db
+  } catch (error) {
+    db.close()
+    if (error instanceof Database.SqliteError && error.code === 'SQLITE_NOTADB')
+      throw new TreelineError('USAGE', `${file} is not a database`, {}, { cause: error })
+    throw error
   }
 }
