@@ -6,7 +6,7 @@ import { Audit } from '../src/core/audit.ts'
 import { equal, fromUtf8, toHex, toUtf8 } from '../src/core/bytes.ts'
 import { originHash } from '../src/core/checkpoint.ts'
 import { CompactRange } from '../src/core/compact-range.ts'
-import { decodeEntry, type Entry, EVENT, REDACTION } from '../src/core/entry.ts'
+import { decodeEntry, type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../src/core/entry.ts'
 import { BrokenRule, type Item } from '../src/core/entry-rules.ts'
 import { TreelineError } from '../src/core/errors.ts'
 import { type Fault, formatFault, type ProvedItem, parseFault } from '../src/core/fault.ts'
@@ -227,13 +227,15 @@ export class Auditor {
       if (!(error instanceof BrokenRule)) throw error
       return error
     } finally {
-      if (item.document !== undefined && entry?.kind !== EVENT) this.#documents.set(item.index, item.document)
-      if (this.#documents.size > 64) this.#documents.delete(this.#documents.keys().next().value!)
+      if (item.document !== undefined && (entry?.kind === GENESIS || entry?.kind === POLICY)) {
+        this.#policies.set(item.index, item.document)
+        if (this.#policies.size > 4) this.#policies.delete(this.#policies.keys().next().value!)
+      }
     }
   }
 
-  /** Those of policies and redactions that were read last: evidence needs them, and a log that is caught may give them no more. */
-  readonly #documents = new Map<number, Uint8Array>()
+  /** Documents of the policies that were read last: evidence needs them, and a log that is caught may give them no more. */
+  readonly #policies = new Map<number, Uint8Array>()
 
   async #document(entry: Entry): Promise<Uint8Array | undefined> {
     const { reader, log } = this.#parts
@@ -256,7 +258,7 @@ export class Auditor {
       for await (const bytes of reader.entries(index, index + 1, head.size)) {
         const entry = entryIn(bytes)
         const document =
-          (index === accused.index ? accused.document : this.#documents.get(index)) ??
+          (index === accused.index ? accused.document : this.#policies.get(index)) ??
           (entry && entry.kind !== EVENT ? await reader.addendum(entry.addendum) : undefined)
         items.push({ index, bytes, proof: tree.inclusion(index, head.size), ...(document && { document }) })
       }

@@ -1,15 +1,13 @@
 /**
- * The benchmark of a witness: a real process, synchronous=FULL, a client in its own process. Cosignatures for 1,000 logs in turn, each growing by
- * one entry with a proof; then audits of an events log, with payloads and without. Three runs, min / median / max.
+ * The benchmark of what logs ask of a witness: a real process, synchronous=FULL, a client in its own process. Cosignatures for 1,000 logs in turn,
+ * each growing by one entry with a proof. Three runs, min / median / max. Audits and copies are measured by copies.ts.
  *
  *   npm run bench:witness
  */
-import { spawn, spawnSync } from 'node:child_process'
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { formatAddCheckpoint } from '../../src/core/add-checkpoint.ts'
 import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
 import { formatCheckpoint } from '../../src/core/checkpoint.ts'
@@ -18,7 +16,8 @@ import { consistencyRanges, proveRanges, rootHash } from '../../src/core/merkle.
 import { type NoteSigner, signNote } from '../../src/core/note.ts'
 import { formatVkey } from '../../src/core/vkey.ts'
 import { entryTree } from '../core/full-tree.ts'
-import { load, spread, type Target } from './client.ts'
+import { load, spread } from './client.ts'
+import { type Running, run, start } from './programs.ts'
 
 const LOGS = 1_000
 const RUNS = 3
@@ -36,38 +35,17 @@ function makeSigner(origin: string): NoteSigner {
   return ed25519NoteSigner(origin, raw, (message) => new Uint8Array(sign(null, message, privateKey)))
 }
 
-async function startWitness(
-  vkeys: readonly string[],
-  flags: readonly string[] = [],
-): Promise<Target & { stop(): Promise<void> }> {
+async function startWitness(vkeys: readonly string[], flags: readonly string[] = []): Promise<Running> {
   const data = mkdtempSync(join(folder, 'data-'))
   const program = 'cmd/treeline-witness.ts'
-  spawnSync(process.execPath, [program, 'init', '--data', data, '--name', 'bench.example/w', ...flags], {
-    stdio: 'ignore',
-  })
+  await run(program, ['init', '--data', data, '--name', 'bench.example/w', ...flags])
   const logs = join(data, 'logs.json')
   writeFileSync(logs, JSON.stringify({ logs: vkeys.map((vkey) => ({ vkeys: [vkey] })) }))
   const args = ['run', '--data', data, '--logs', logs, '--listen', '127.0.0.1:0', '--log-level', 'error']
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = (await new Promise((resolve) =>
-    createInterface({ input: child.stdout }).once('line', (one) => resolve([one])),
-  )) as [string]
-  const url = new URL(/listens on (\S+)/.exec(line)![1]!)
-  if (flags.length === 0)
-    console.log(
-      `${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}, ${/\((journal.*)\)/.exec(line)?.[1]}`,
-    )
-  return {
-    host: url.hostname,
-    port: Number(url.port),
-    stop: () =>
-      new Promise((resolve) => {
-        child.once('exit', () => resolve())
-        child.kill('SIGTERM')
-      }),
-  }
+  return start(program, args)
 }
 
+console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}`)
 const signers = Array.from({ length: LOGS }, (_, i) => makeSigner(`bench.example/log-${i}`))
 const vkeys = signers.map(({ key }) => formatVkey(key))
 /** All logs have the same entries: only who signs differs. */
@@ -98,12 +76,13 @@ for (const [name, flags] of [
   ['Ed25519 and ML-DSA-44', ['--ml-dsa']],
 ] as const) {
   for (const connections of [1, 4, 16]) {
-    const target = await startWitness(vkeys, flags)
+    const witness = await startWitness(vkeys, flags)
+    const target = { host: witness.url.hostname, port: Number(witness.url.port) }
     const [rates, p99]: number[][] = [[], []]
     const steps = Math.floor(STEPS / RUNS)
-    for (let run = 0; run < RUNS; run++) {
+    for (let round = 0; round < RUNS; round++) {
       // What a run leaves unused the next one must not skip: a log that is elsewhere answers 409.
-      const bodies = growth(run * steps, steps)
+      const bodies = growth(round * steps, steps)
       const {
         count,
         seconds,
@@ -116,9 +95,9 @@ for (const [name, flags] of [
       rates!.push(count / seconds)
       p99!.push(tail)
     }
-    await target.stop()
+    await witness.stop()
     console.log(
-      `add-checkpoint, ${LOGS} logs, ${name}, ${connections} connections: ${spread(rates!)} a second, p99 ${spread(p99!, 1)} ms`,
+      `add-checkpoint, ${LOGS} logs, ${name}, ${connections} connections (${witness.durability}): ${spread(rates!)} a second, p99 ${spread(p99!, 1)} ms`,
     )
   }
 }
