@@ -14,7 +14,7 @@ import sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-GENESIS, POLICY = 0, 2
+GENESIS, EVENT, POLICY, BATCH = 0, 1, 2, 4
 
 
 class Unproved(Exception):
@@ -210,6 +210,8 @@ def invalid_entry(found, vkeys):
         need(entry is None, "it is an entry: what else may be wrong with it is for treeline verify")
     elif rule == "genesis":
         need((entry[1] == GENESIS) != (index == 0), "the genesis is where it belongs")
+    elif rule == "batch":
+        need(entry[1] == BATCH or (entry[1] == EVENT and 8 in entry), "it is of no batch")
     elif rule == "time":
         need(entry[2] < others[index - 1][2], "its time is not before that of the entry before")
     elif rule == "policy-index":

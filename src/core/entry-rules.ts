@@ -5,7 +5,7 @@
 import { addendumHash, splitAddendum } from './addendum.ts'
 import { equal } from './bytes.ts'
 import { canonicalEnvelope, parseEnvelope, verifyEnvelope } from './dsse.ts'
-import { decodeEntry, type Entry, EVENT, type EventEntry, GENESIS, POLICY, REDACTION } from './entry.ts'
+import { BATCH, decodeEntry, type Entry, EVENT, type EventEntry, GENESIS, POLICY, REDACTION } from './entry.ts'
 import { TreelineError } from './errors.ts'
 import { leafHash } from './merkle.ts'
 import { judgeEvent, judgeGenesis, judgePolicy, type PolicyInForce, SignerRing } from './policy-fold.ts'
@@ -34,6 +34,7 @@ export const judgeBy = (current: PolicyInForce): JudgingPolicy => ({
 export const RULES = [
   'malformed',
   'genesis',
+  'batch',
   'time',
   'policy-index',
   'policy-change',
@@ -75,6 +76,9 @@ export function judgeBytes({ index, bytes }: Item): Entry {
   }
   if ((entry.kind === GENESIS) !== (index === 0))
     throw new BrokenRule('genesis', index === 0 ? 'a log begins with its genesis' : 'a genesis inside of a log')
+  // Logs make none yet, so these would be entries that no rule judges.
+  if (entry.kind === BATCH || (entry.kind === EVENT && entry.batch !== undefined))
+    throw new BrokenRule('batch', 'it claims to be of a signed batch, which logs of this version do not take')
   return entry
 }
 

@@ -16,8 +16,8 @@ import { leafHash } from '../../src/core/merkle.ts'
 import { parseNote } from '../../src/core/note.ts'
 import { LogReader } from '../../witness/log-reader.ts'
 import { Actor } from '../support/actors.ts'
+import { unmakeImmutable } from '../support/immutable.ts'
 import { makeEventLog, ORIGIN } from '../support/server.ts'
-import { thaw } from '../witness/worm-files.ts'
 import { load, spread } from './client.ts'
 import { type Running, run, start, type Usage, usageOf } from './programs.ts'
 
@@ -30,7 +30,7 @@ const WITNESS = 'cmd/treeline-witness.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'treeline-bench-copies-'))
 process.on('exit', () => {
-  thaw(folder)
+  unmakeImmutable(folder)
   rmSync(folder, { recursive: true, force: true })
 })
 const made = (name: string): string => mkdtempSync(join(folder, `${name}-`))
@@ -176,7 +176,7 @@ for (let i = 0; i < RUNS; i++) {
   copies.push(await snapshot(log, data, worm))
   bytes = bytesIn(worm)
   checks.push(await verify(data, worm))
-  thaw(worm)
+  unmakeImmutable(worm)
   rmSync(worm, { recursive: true })
 }
 row('snapshot to a folder', copies, log.size, bytes)

@@ -3,7 +3,16 @@ import { addendumHash } from '../../src/core/addendum.ts'
 import { Audit } from '../../src/core/audit.ts'
 import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { formatEnvelope } from '../../src/core/dsse.ts'
-import { type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../../src/core/entry.ts'
+import {
+  BATCH,
+  decodeEntry,
+  type Entry,
+  EVENT,
+  type EventEntry,
+  GENESIS,
+  POLICY,
+  REDACTION,
+} from '../../src/core/entry.ts'
 import { BrokenRule, type Rule } from '../../src/core/entry-rules.ts'
 import type { Fault, InvalidEntry, ProvedItem } from '../../src/core/fault.ts'
 import { leafHash } from '../../src/core/merkle.ts'
@@ -128,6 +137,19 @@ export const CASES: Record<string, Case> = {
     rule: 'genesis',
     public: true,
     sin: (log) => log.add({ kind: GENESIS, time: log.time, addendum: addendumHash(log.addenda[0]!) }, log.addenda[0]!),
+  },
+  'the header of a batch': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => {
+      const { kind: _, artifacts: __, hidden: ___, type: ____, ...rest } = decodeEntry(log.entries[2]!) as EventEntry
+      return log.add({ ...rest, kind: BATCH, time: log.time }, log.addenda[2]!)
+    },
+  },
+  'an event of a batch': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => log.addEvent(event('model/item'), { batch: { header: 1, position: 0 } } as Partial<Entry>),
   },
   'a time that went back': {
     rule: 'time',
