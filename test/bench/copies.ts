@@ -1,6 +1,6 @@
 /**
  * The benchmark of what a witness does with a whole log: audits it, with payloads and without, copies it to write-once storage in a folder,
- * and verifies the copy. Real processes of server and witness, synchronous=FULL, three runs each, min / median / max.
+ * verifies the copy, and restores a log from it. Real processes of server and witness, synchronous=FULL, three runs each, min / median / max.
  *
  *   npm run bench:copies                      65,536 events and some
  *   npm run bench:copies -- --events 5000     a smaller log: no pack
@@ -21,9 +21,11 @@ import { makeEventLog, ORIGIN } from '../support/server.ts'
 import { load, spread } from './client.ts'
 import { type Running, run, start, type Usage, usageOf } from './programs.ts'
 
-const { values } = parseArgs({ options: { events: { type: 'string', default: '66000' } } })
+const { values } = parseArgs({
+  options: { events: { type: 'string', default: '66000' }, runs: { type: 'string', default: '3' } },
+})
 const EVENTS = Number(values.events)
-const RUNS = 3
+const RUNS = Number(values.runs)
 const EVENT_BYTES = 1024
 const LINES = 500
 const WITNESS = 'cmd/treeline-witness.ts'
@@ -132,6 +134,23 @@ async function snapshot(log: Log, data: string, worm: string): Promise<Measured>
 const verify = (data: string, worm: string): Promise<Measured> =>
   run(WITNESS, ['verify', '--data', data, '--worm', worm])
 
+/** Payloads opened; trusting the log alone, since it was published without witnesses. */
+function restore(data: string, worm: string, { vkey }: Log): Promise<Measured> {
+  const trust = join(data, 'trust')
+  writeFileSync(trust, `log ${vkey}\nquorum none\n`)
+  const from = [
+    '--from',
+    worm,
+    '--trust',
+    trust,
+    '--vkey',
+    join(data, 'snapshot.vkey'),
+    '--keys',
+    join(data, 'keys.db'),
+  ]
+  return run('cmd/treeline-server.ts', ['restore', '--data', made('restored'), '--name', 'test', ...from])
+}
+
 function bytesIn(path: string): number {
   const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0)
@@ -167,7 +186,7 @@ for (const keeper of [false, true]) {
   row(keeper ? 'audit as a keeper' : 'audit without payloads', runs, log.size)
 }
 
-const [copies, checks]: [Measured[], Measured[]] = [[], []]
+const [copies, checks, restored]: [Measured[], Measured[], Measured[]] = [[], [], []]
 let bytes = 0
 for (let i = 0; i < RUNS; i++) {
   const data = made('copying')
@@ -176,9 +195,11 @@ for (let i = 0; i < RUNS; i++) {
   copies.push(await snapshot(log, data, worm))
   bytes = bytesIn(worm)
   checks.push(await verify(data, worm))
+  restored.push(await restore(data, worm, log))
   unmakeImmutable(worm)
   rmSync(worm, { recursive: true })
 }
 row('snapshot to a folder', copies, log.size, bytes)
 row('verify, process start included', checks, log.size, bytes)
+row('restore, process start included', restored, log.size, bytes)
 await log.server.stop()
