@@ -88,11 +88,12 @@ async function copies(ceph: Ceph, bucket: string): Promise<void> {
   )
 
   await witness.kill()
-  let reported = size
+  const before = size
+  let reported = before
   for (let round = 0; round < ROUNDS; round++) {
     witness = await start()
     await submit(5)
-    await new Promise((resolve) => setTimeout(resolve, 120 * round))
+    await new Promise((resolve) => setTimeout(resolve, 200 + 300 * round))
     await witness.kill()
     const state = openState(witnessData)
     const now = state.snapshot(ORIGIN)!.size
@@ -101,6 +102,7 @@ async function copies(ceph: Ceph, bucket: string): Promise<void> {
     check(`killed in round ${round}: the snapshot of ${now} is whole`, code === 0 && now >= reported, output)
     reported = now
   }
+  check('and they go on between the kills', reported > before, `${before} and ${reported}`)
   witness = await start()
   await copied()
 
