@@ -16,6 +16,7 @@ import type { VerifySignature } from '../src/core/signature.ts'
 import { formatVkey } from '../src/core/vkey.ts'
 import { ahead } from './ahead.ts'
 import type { Alerts } from './alerts.ts'
+import { auditedRange, formatMemory, type Memory, parseMemory } from './audit-memory.ts'
 import { compareHeads, RebuiltTree, readHead, type SignedHead } from './heads.ts'
 import type { FollowedLog } from './log-list.ts'
 import { DOCUMENTS_AHEAD, type LogReader } from './log-reader.ts'
@@ -35,18 +36,6 @@ export interface AuditorParts {
   readonly erase?: (indexes: readonly number[]) => void
   /** How long an audit may lag behind what is cosigned before cosigning stops, ms. */
   readonly patience: number
-}
-
-/** What an audit remembers beside the tree. */
-interface Memory {
-  /** Of the rules; null for a log whose entries have no meaning here. */
-  readonly rules: string | null
-  /** Events whose payload was not there when it was asked for, and that no redaction names. */
-  readonly missing: readonly number[]
-  /** When the audited head was cosigned, seconds. */
-  readonly seen: number
-  /** What was redacted and whose keys may still be there. */
-  readonly redacted: readonly number[]
 }
 
 /** How far the time of an entry may lie outside of the cosignatures around it, ms. */
@@ -146,8 +135,8 @@ export class Auditor {
     const stored = state.audited(this.#origin)
     const from = stored?.size ?? 0
     if (from >= head.size) return
-    const range = CompactRange.of(from, split(stored?.subtrees))
-    const memory = parse(stored?.memory)
+    const range = stored === undefined ? CompactRange.empty() : auditedRange(stored)
+    const memory = stored && parseMemory(stored)
     const parts = { origin: this.#origin, verify }
     const rules =
       log.genesis === undefined ? undefined : memory?.rules ? Audit.resume(parts, memory.rules) : Audit.begin(parts)
@@ -189,7 +178,7 @@ export class Auditor {
     const next: Memory = { rules: rules?.memory() ?? null, missing: [...missing], seen: cosigned.time, redacted }
     const subtrees = new Uint8Array(Buffer.concat(range.hashes))
     const { note } = cosigned
-    state.advanceAudit(this.#origin, from, { size: head.size, subtrees, memory: toUtf8(JSON.stringify(next)), note })
+    state.advanceAudit(this.#origin, from, { size: head.size, subtrees, memory: formatMemory(next), note })
     this.#erase()
   }
 
@@ -198,7 +187,7 @@ export class Auditor {
     const { state, erase } = this.#parts
     const audited = state.audited(this.#origin)
     if (erase === undefined || audited === undefined || audited.size === this.#erased) return
-    erase(parse(audited.memory)?.redacted ?? [])
+    erase(parseMemory(audited)?.redacted ?? [])
     this.#erased = audited.size
   }
 
@@ -293,9 +282,3 @@ function entryIn(bytes: Uint8Array): Entry | undefined {
     throw error
   }
 }
-
-const split = (bytes: Uint8Array = new Uint8Array(0)): Uint8Array[] =>
-  Array.from({ length: bytes.length / 32 }, (_, i) => new Uint8Array(bytes.subarray(32 * i, 32 * i + 32)))
-
-const parse = (bytes: Uint8Array | undefined): Memory | undefined =>
-  bytes === undefined || bytes.length === 0 ? undefined : (JSON.parse(fromUtf8(new Uint8Array(bytes))!) as Memory)

@@ -55,11 +55,15 @@ export class Metrics {
     gauge('cosigned_size', 'Latest cosigned size.', (_origin, size) => Number(size))
     gauge('cosigned_timestamp_seconds', 'Time of the latest cosignatures.', (_origin, _size, time) => time)
     gauge('audited_size', 'Entries that were audited.', (origin) => state.audited(origin)?.size ?? 0)
-    gauge('snapshot_size', 'Entries that are in the newest snapshot.', (origin) => state.snapshot(origin)?.size ?? 0)
+    gauge(
+      'snapshot_size',
+      'Entries that are in the newest snapshot.',
+      (origin) => state.copies.snapshot(origin)?.size ?? 0,
+    )
     gauge(
       'snapshot_locked_until_seconds',
       'When the first lock of the newest snapshot ends; 0 without one.',
-      (origin) => (state.snapshot(origin)?.locked ?? 0) / 1000,
+      (origin) => (state.copies.snapshot(origin)?.locked ?? 0) / 1000,
     )
     gauge('frozen', '1 while cosigning is stopped until a person clears it.', (origin) =>
       state.frozen(origin) ? 1 : 0,

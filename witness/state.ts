@@ -7,8 +7,10 @@ import Database from 'better-sqlite3'
 import { originHash } from '../src/core/checkpoint.ts'
 import { TreelineError } from '../src/core/errors.ts'
 import type { Head } from './decide.ts'
+import { KeptCopies } from './kept-copies.ts'
 import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import { syncPath } from './secret-file.ts'
+import { stored } from './stored.ts'
 
 export interface Cosigned extends Head {
   readonly origin: string
@@ -26,18 +28,6 @@ export interface Audited {
   readonly note: string
 }
 
-/** The newest snapshot of a log in write-once storage. */
-export interface KeptSnapshot {
-  readonly size: number
-  /** Of its manifest. */
-  readonly key: string
-  readonly version: string
-  /** Until when all that it needs is locked at least, ms since the Unix epoch. */
-  readonly locked: number
-  /** Whether payloads were ever sealed with a key of ours. */
-  readonly sealed: boolean
-}
-
 /** Only these two stop cosigning: an included entry breaks the rules, or the log signed two histories. */
 export type IncidentKind = 'invalid-entry' | 'fork'
 
@@ -48,12 +38,6 @@ export interface Incident {
   /** Verifies by itself. */
   readonly evidence: string
   readonly cleared: number | null
-}
-
-export interface UnkeptEvidence {
-  readonly id: number
-  readonly origin: string
-  readonly evidence: string
 }
 
 /** How long a write waits for another process, ms: `clear` beside `run`. */
@@ -89,6 +73,8 @@ export class WitnessState {
   readonly name: string
   /** How long what goes to write-once storage is locked, ms. */
   readonly retention: number
+  /** What went to write-once storage. */
+  readonly copies: KeptCopies
   readonly #db: Database.Database
   readonly #sql
   readonly #advance: (origin: string, step: (stored: Cosigned | undefined) => Cosigned) => Cosigned
@@ -101,6 +87,7 @@ export class WitnessState {
       .get()!
     this.name = name
     this.retention = retention
+    this.copies = new KeptCopies(db)
     this.#sql = {
       cosigned: db.prepare<[string], Row>('SELECT origin, size, root, time, note FROM cosigned WHERE origin = ?'),
       byHash: db.prepare<[string], Row>('SELECT origin, size, root, time, note FROM cosigned WHERE hash = ?'),
@@ -133,21 +120,6 @@ export class WitnessState {
         'SELECT kind, opened, evidence, cleared FROM incidents WHERE origin = ? ORDER BY id',
       ),
       clear: db.prepare('UPDATE incidents SET cleared = ? WHERE origin = ? AND cleared IS NULL'),
-      snapshot: db.prepare<[string], Omit<KeptSnapshot, 'sealed'> & { sealed: number }>(
-        'SELECT size, key, version, locked, sealed FROM snapshots WHERE origin = ?',
-      ),
-      // Neither back to a smaller snapshot, nor to none sealed, nor to an earlier end of its locks.
-      keepSnapshot: db.prepare(
-        `INSERT INTO snapshots (origin, size, key, version, locked, sealed)
-         VALUES (:origin, :size, :key, :version, :locked, :sealed)
-         ON CONFLICT (origin) DO UPDATE SET size = :size, key = :key, version = :version, locked = :locked,
-           sealed = max(sealed, :sealed)
-         WHERE size < :size OR (size = :size AND key = :key AND version = :version AND locked <= :locked)`,
-      ),
-      unkept: db.prepare<[], UnkeptEvidence>(
-        'SELECT id, origin, evidence FROM incidents WHERE kept = 0 ORDER BY id LIMIT 100',
-      ),
-      keepEvidence: db.prepare('UPDATE incidents SET kept = 1 WHERE id = ?'),
       probe: db.prepare('UPDATE witness SET probes = probes + 1'),
     }
     this.#advance = db.transaction((origin: string, step: (stored: Cosigned | undefined) => Cosigned) =>
@@ -194,7 +166,7 @@ export class WitnessState {
    * be, or throws, and then nothing changes. No other connection writes meanwhile. Throws FROZEN, SIZE_CONFLICT, STORAGE_FAILED.
    */
   advance(origin: string, step: (stored: Cosigned | undefined) => Cosigned): Cosigned {
-    return this.#guard(() => this.#advance(origin, step))
+    return stored(() => this.#advance(origin, step))
   }
 
   #step(origin: string, step: (stored: Cosigned | undefined) => Cosigned): Cosigned {
@@ -236,7 +208,7 @@ export class WitnessState {
 
   /** From the audited size `from`. Throws SIZE_CONFLICT when that is another by now, or `next` is below it or above the cosigned one. */
   advanceAudit(origin: string, from: number, next: Audited): void {
-    this.#guard(() => this.#advanceAudit(origin, from, next))
+    stored(() => this.#advanceAudit(origin, from, next))
   }
 
   #stepAudit(origin: string, from: number, next: Audited): void {
@@ -246,30 +218,9 @@ export class WitnessState {
     }
   }
 
-  /** Undefined before the first. */
-  snapshot(origin: string): KeptSnapshot | undefined {
-    const row = this.#sql.snapshot.get(origin)
-    return row && { ...row, sealed: row.sealed === 1 }
-  }
-
-  /** Throws SIZE_CONFLICT when it is no successor of the one that is stored. */
-  keepSnapshot(origin: string, next: KeptSnapshot): void {
-    const { changes } = this.#guard(() => this.#sql.keepSnapshot.run({ ...next, origin, sealed: Number(next.sealed) }))
-    if (changes !== 1) throw new TreelineError('SIZE_CONFLICT', `a snapshot of ${origin} cannot go to ${next.size}`)
-  }
-
-  /** Evidence that is not in write-once storage yet. */
-  unkeptEvidence(): UnkeptEvidence[] {
-    return this.#sql.unkept.all()
-  }
-
-  keepEvidence({ id }: UnkeptEvidence): void {
-    this.#guard(() => this.#sql.keepEvidence.run(id))
-  }
-
   /** Stops cosigning until `clear`; false when this incident is open already. `now` in ms. */
   freeze(origin: string, kind: IncidentKind, evidence: string, now: number): boolean {
-    return this.#guard(() => this.#sql.freeze.run({ origin, kind, evidence, opened: now }).changes === 1)
+    return stored(() => this.#sql.freeze.run({ origin, kind, evidence, opened: now }).changes === 1)
   }
 
   /** The oldest incident that is not cleared. */
@@ -283,22 +234,12 @@ export class WitnessState {
 
   /** Clears what is open, and says how much; never the stored head: what was cosigned stays cosigned. `now` in ms. */
   clear(origin: string, now: number): number {
-    return this.#guard(() => this.#sql.clear.run(now, origin).changes)
+    return stored(() => this.#sql.clear.run(now, origin).changes)
   }
 
   /** Throws STORAGE_FAILED unless a write becomes durable. */
   probe(): void {
-    this.#guard(() => this.#sql.probe.run())
-  }
-
-  #guard<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      // Of a COMMIT that failed neither outcome is believed: nothing is in memory, and the next step reads the file.
-      if (!(error instanceof Database.SqliteError)) throw error
-      throw new TreelineError('STORAGE_FAILED', `the state could not be stored: ${error.code}`, {}, { cause: error })
-    }
+    stored(() => this.#sql.probe.run())
   }
 
   close(): void {

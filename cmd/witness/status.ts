@@ -17,7 +17,7 @@ export const statusCommand: Command = {
           origin,
           cosigned: String(size),
           audited: String(state.audited(origin)?.size ?? 0),
-          copied: String(state.snapshot(origin)?.size ?? 0),
+          copied: String(state.copies.snapshot(origin)?.size ?? 0),
           time: time * 1000,
           frozen: incident === undefined ? null : { kind: incident.kind, since: incident.opened },
         }

@@ -80,7 +80,7 @@ function trustOf(options: Options): Trust {
     const signer = loadSnapshotSigner(data, state.name)
     const verifiers = loadCosigner(data, state.name).keys.map(cosignatureVerifier)
     const origins =
-      named.length > 0 ? named : state.all().flatMap(({ origin }) => (state.snapshot(origin) ? [origin] : []))
+      named.length > 0 ? named : state.all().flatMap(({ origin }) => (state.copies.snapshot(origin) ? [origin] : []))
     if (origins.length === 0) throw usage(`${data} remembers no snapshot: name the log with --origin`)
     const file = join(data, 'keys.db')
     return {

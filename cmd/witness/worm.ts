@@ -72,7 +72,7 @@ function openKeys(
   const origins = logs.filter(({ keeper }) => keeper).map(({ origin }) => origin)
   if (origins.length === 0) return undefined
   const file = join(data, 'keys.db')
-  const sealed = origins.filter((origin) => state.snapshot(origin)?.sealed)
+  const sealed = origins.filter((origin) => state.copies.snapshot(origin)?.sealed)
   const lost = (what: readonly string[]) =>
     new TreelineError(
       'USAGE',

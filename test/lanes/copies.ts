@@ -58,7 +58,7 @@ async function copies(ceph: Ceph, bucket: string): Promise<void> {
       `a copy of ${size} entries`,
       async () => {
         const state = openState(witnessData)
-        const { size: now = 0 } = state.snapshot(ORIGIN) ?? {}
+        const { size: now = 0 } = state.copies.snapshot(ORIGIN) ?? {}
         state.close()
         return now === size ? true : undefined
       },
@@ -96,7 +96,7 @@ async function copies(ceph: Ceph, bucket: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 200 + 300 * round))
     await witness.kill()
     const state = openState(witnessData)
-    const now = state.snapshot(ORIGIN)!.size
+    const now = state.copies.snapshot(ORIGIN)!.size
     state.close()
     const { code, output } = await verify()
     check(`killed in round ${round}: the snapshot of ${now} is whole`, code === 0 && now >= reported, output)
@@ -179,7 +179,7 @@ async function longer(witnessData: string, worm: string, list: string): Promise<
   const [log] = parseLogList(Buffer.from(list), [])
   const reader = new LogReader(log!.url!)
   const now = () => Date.now() + state.retention / 2
-  const before = state.snapshot(ORIGIN)!.locked
+  const before = state.copies.snapshot(ORIGIN)!.locked
   const parts = { log: log!, reader, state, store, signer, verifier: logVerifier(signer.key), keys, now }
   await new Snapshotter({ ...parts, logger: { info: () => {} } }).step()
   const { manifest, at } = (await findNewest(store, ORIGIN, parts.verifier))!

@@ -73,9 +73,9 @@ export async function copiedLog(t: Test) {
     /** Until a snapshot of that size is known. */
     async copied(size: number) {
       const state = openState(data)
-      for (let i = 0; i < 500 && (state.snapshot(ORIGIN)?.size ?? 0) < size; i++)
+      for (let i = 0; i < 500 && (state.copies.snapshot(ORIGIN)?.size ?? 0) < size; i++)
         await new Promise((resolve) => setTimeout(resolve, 20))
-      const found = state.snapshot(ORIGIN)?.size
+      const found = state.copies.snapshot(ORIGIN)?.size
       state.close()
       return found
     },

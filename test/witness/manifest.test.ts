@@ -230,7 +230,7 @@ t.test('a full pack replaces the deltas before it, and a later snapshot goes on 
     }))
     await auditor.step()
     await new Snapshotter(parts).step()
-    t.equal(state.snapshot(origin)?.size, size)
+    t.equal(state.copies.snapshot(origin)?.size, size)
     const checkHead = (bytes: Uint8Array) => void verifyNote(parseNote(bytes), [logVerifier(vkey)])
     const report = await verifySnapshot({ store, origin, verifier, checkHead, now: Date.now })
     t.match(report, { size, problems: [], root: Buffer.from(tree.root()).toString('base64') })

@@ -161,29 +161,29 @@ t.test(
     for (let n = 0; n < 4; n++) {
       for (const done of [false, true]) {
         await t.rejects(one.snapshotter(dying(one.store, n, done)).step(), { code: 'UNREACHABLE' })
-        const kept = one.state.snapshot(ORIGIN)?.size ?? 0
+        const kept = one.state.copies.snapshot(ORIGIN)?.size ?? 0
         t.equal(kept, size, 'nothing is reported that was not finished')
         if (kept > 0) t.match(await one.verify(), { problems: [] }, `write ${n}, done ${done}: what there was is whole`)
         await one.snapshotter().step()
         size = one.audited()
         t.match(await one.verify(), { size, problems: [] })
-        t.equal(one.state.snapshot(ORIGIN)?.size, size)
+        t.equal(one.state.copies.snapshot(ORIGIN)?.size, size)
         await one.submit(`model/after/${n}/${done}`)
         await one.step()
       }
     }
     // Killed between the manifest and the memory of it.
     const other = one.snapshotter()
-    const { keepSnapshot } = one.state
-    one.state.keepSnapshot = () => {
+    const { keepSnapshot } = one.state.copies
+    one.state.copies.keepSnapshot = () => {
       throw new TreelineError('STORAGE_FAILED', 'died')
     }
     await t.rejects(other.step(), { code: 'STORAGE_FAILED' })
-    one.state.keepSnapshot = keepSnapshot
+    one.state.copies.keepSnapshot = keepSnapshot
     const before = await one.objects()
     await one.snapshotter().step()
     t.same(await one.objects(), before, 'the manifest that nobody remembered is found')
-    t.equal(one.state.snapshot(ORIGIN)?.size, one.audited())
+    t.equal(one.state.copies.snapshot(ORIGIN)?.size, one.audited())
   },
 )
 
@@ -223,7 +223,7 @@ t.test(
     await snapshots.step()
     const longer = (await one.verify()).lockedUntil
     t.ok(longer !== null && longer >= Date.now() + 1.2 * retention - 60_000)
-    t.equal(one.state.snapshot(ORIGIN)?.locked, longer ?? 0)
+    t.equal(one.state.copies.snapshot(ORIGIN)?.locked, longer ?? 0)
     // A later start has the manifest's old times before it, and remembers.
     await one.snapshotter().step()
     one.clock.ahead = 0
@@ -361,7 +361,7 @@ t.test(
       for (let i = 0; i < 200 && !what(); i++) await new Promise((resolve) => setTimeout(resolve, 20))
       t.ok(what(), String(what))
     }
-    await until(() => one.state.snapshot(ORIGIN)?.size === 2)
+    await until(() => one.state.copies.snapshot(ORIGIN)?.size === 2)
     t.match(await one.metrics.registry.metrics(), new RegExp(`treeline_witness_snapshot_size{origin="${ORIGIN}"} 2`))
     failing = dying(one.store, 0, false)
     await one.submit('model/2')
@@ -369,8 +369,8 @@ t.test(
     await until(() => one.said.some(({ kind }) => kind === 'no-snapshot'))
     one.state.freeze(ORIGIN, 'fork', 'evidence\n', 1)
     failing = undefined
-    await until(() => one.state.snapshot(ORIGIN)?.size === 3)
-    await until(() => one.state.unkeptEvidence().length === 0)
+    await until(() => one.state.copies.snapshot(ORIGIN)?.size === 3)
+    await until(() => one.state.copies.unkeptEvidence().length === 0)
     const fault = [...(await one.objects())].find(([key]) => key.endsWith('-fault'))
     t.equal(fault?.[1], createHash('sha256').update('evidence\n').digest('hex'))
     await copies.stop()

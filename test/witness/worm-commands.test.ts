@@ -110,7 +110,7 @@ t.test('kill -9 while copies are made: no snapshot that was reported is lost', {
     await new Promise((resolve) => setTimeout(resolve, 70 * round))
     await witness.stop('SIGKILL')
     const state = openState(one.data)
-    const kept = state.snapshot(ORIGIN)?.size ?? 0
+    const kept = state.copies.snapshot(ORIGIN)?.size ?? 0
     state.close()
     t.ok(kept >= reported)
     reported = kept

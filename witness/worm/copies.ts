@@ -50,12 +50,12 @@ export class Copies {
   async #run(): Promise<void> {
     const { logs, interval, now } = this.#parts
     for (let due = 0; !this.#stopped; ) {
-      for (const evidence of this.#parts.state.unkeptEvidence()) {
+      for (const evidence of this.#parts.state.copies.unkeptEvidence()) {
         await this.#watched(evidence.origin, async () => {
           const target = { store: this.#parts.store, folder: faultFolder(evidence.origin), retainUntil: this.#until() }
           await putNamed(target, 'fault', toUtf8(evidence.evidence))
           // Dies before this: it is put once more, and found there.
-          this.#parts.state.keepEvidence(evidence)
+          this.#parts.state.copies.keepEvidence(evidence)
         })
       }
       if (now() >= due) {

@@ -10,10 +10,11 @@ import type { Hash } from '../../src/core/merkle.ts'
 import { type NoteSigner, type NoteVerifier, parseNote } from '../../src/core/note.ts'
 import { TILE_WIDTH } from '../../src/core/tile.ts'
 import type { Logger } from '../http.ts'
+import type { KeptSnapshot } from '../kept-copies.ts'
 import type { FollowedLog } from '../log-list.ts'
 import type { LogReader } from '../log-reader.ts'
 import type { KeyStore } from '../seal/key-store.ts'
-import type { Audited, KeptSnapshot, WitnessState } from '../state.ts'
+import type { Audited, WitnessState } from '../state.ts'
 import { formatDocumentFrame, formatEntryFrame } from './frames.ts'
 import { type Manifest, PACK_WIDTH, packFolder, type SnapshotObject, signManifest, snapshotFolder } from './manifest.ts'
 import { findNewest, type Snapshot } from './reader.ts'
@@ -66,7 +67,7 @@ export class Snapshotter {
   /** What the state remembers, or a later one that a killed process did not come to remember. */
   async #find(): Promise<Snapshot | undefined> {
     const { state, store, verifier } = this.#parts
-    const kept = state.snapshot(this.#origin)
+    const kept = state.copies.snapshot(this.#origin)
     const newest = await findNewest(store, this.#origin, verifier, kept)
     if (newest !== undefined && newest.manifest.size !== kept?.size) this.#remember(newest)
     return newest
@@ -76,7 +77,7 @@ export class Snapshotter {
     const { state, log, keys } = this.#parts
     const sealed = log.keeper && keys !== undefined
     const next = { size: manifest.size, key: at.key, version: at.version, locked, sealed }
-    state.keepSnapshot(this.#origin, next)
+    state.copies.keepSnapshot(this.#origin, next)
     return next
   }
 
@@ -166,7 +167,7 @@ export class Snapshotter {
   /** All that the newest snapshot needs, and the snapshot itself. */
   async #extend(newest: Snapshot): Promise<void> {
     const { store, state, now, logger } = this.#parts
-    const kept = state.snapshot(this.#origin)!
+    const kept = state.copies.snapshot(this.#origin)!
     if (kept.locked >= now() + EXTEND_BELOW * state.retention) return
     const until = 1_000 * Math.ceil((now() + state.retention) / 1_000)
     const all: ObjectVersion[] = [...newest.manifest.objects, newest.at]
