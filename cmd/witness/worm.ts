@@ -35,14 +35,16 @@ export interface Worm {
   readonly copies: Copies
 }
 
-/** Opens the store and has it show that it keeps what it is given. Throws WORM_BROKEN when it does not, USAGE, UNREACHABLE. */
+/**
+ * Opens the store and has it show that it keeps what it is given. Throws WORM_BROKEN when it does not, and USAGE. One that does not answer stops
+ * nobody from cosigning: it is asked again before anything is written to it.
+ */
 export async function openWorm({ data, spec, interval, newKeys, ...parts }: WormParts): Promise<Worm> {
   const { state, logger } = parts
   const signer = loadSnapshotSigner(data, state.name)
   const store = await openStore(spec)
   const keys = openKeys(data, parts.logs, state, newKeys)
   try {
-    await store.probe()
     const verifier = logVerifier(signer.key)
     const logs = parts.logs.flatMap((log) => {
       if (log.url === undefined) return []
@@ -54,6 +56,10 @@ export async function openWorm({ data, spec, interval, newKeys, ...parts }: Worm
       return [{ origin: log.origin, reader, snapshotter }]
     })
     const copies = new Copies({ ...parts, logs, store, interval, now: Date.now })
+    await copies.probe().catch((error: unknown) => {
+      if (!(error instanceof TreelineError) || error.code !== 'UNREACHABLE') throw error
+      logger.warn({ why: error.message }, 'the store of copies does not answer')
+    })
     return { description: store.description, keys, copies }
   } catch (error) {
     keys?.close()

@@ -109,16 +109,33 @@ async function copies(ceph: Ceph, bucket: string): Promise<void> {
   await ceph.killGateway()
   await submit(3)
   const alerts = join(witnessData, 'alerts.ndjson')
-  await eventually(
-    'an alert',
-    async () => (existsSync(alerts) && /"kind":"no-snapshot"/.test(readFileSync(alerts, 'utf8')) ? true : undefined),
-    60,
-  )
+  const alerted = () =>
+    eventually(
+      'an alert',
+      async () => (existsSync(alerts) && /"kind":"no-snapshot"/.test(readFileSync(alerts, 'utf8')) ? true : undefined),
+      60,
+    )
+  await alerted()
   check('a store that is away is an alert', true)
   await ceph.startGateway()
   await copied(60)
   check('and once it is back the copy is brought up to date', true)
   check('SIGTERM ends it', (await witness.stop()) === 0)
+
+  await ceph.killGateway()
+  rmSync(alerts)
+  witness = await start()
+  await submit(2)
+  await eventually('the cosignature of a witness whose store is away', async () => {
+    const head = Buffer.from(await bytesOf(`${server.url}/test/checkpoint`)).toString()
+    return head.split('\n')[1] === `${size}` ? true : undefined
+  })
+  check('a store that is away at the start keeps no witness from cosigning', true)
+  await alerted()
+  check('and is an alert', true)
+  await ceph.startGateway()
+  await copied(60)
+  check('and is probed before it gets a copy', (await witness.stop()) === 0)
 
   await longer(witnessData, worm, list)
   const good = await verify()

@@ -35,6 +35,8 @@ const EVIDENCE_INTERVAL = 5_000
 
 export class Copies {
   readonly #parts: CopiesParts
+  /** Whether the store has shown that it keeps what it is given: nothing is written to it before. */
+  #probed = false
   #stopped = false
   #wake: () => void = () => {}
   #running: Promise<void> = Promise.resolve()
@@ -43,26 +45,43 @@ export class Copies {
     this.#parts = parts
   }
 
+  /** Throws WORM_BROKEN, UNREACHABLE and USAGE, as the store's probe. */
+  async probe(): Promise<void> {
+    await this.#parts.store.probe()
+    this.#probed = true
+  }
+
   start(): void {
     this.#running = this.#run()
   }
 
   async #run(): Promise<void> {
     const { logs, interval, now } = this.#parts
+    const all = logs.map(({ origin }) => origin)
     for (let due = 0; !this.#stopped; ) {
-      for (const evidence of this.#parts.state.copies.unkeptEvidence()) {
-        await this.#watched(evidence.origin, async () => {
-          const target = { store: this.#parts.store, folder: faultFolder(evidence.origin), retainUntil: this.#until() }
-          await putNamed(target, 'fault', toUtf8(evidence.evidence))
-          // Dies before this: it is put once more, and found there.
-          this.#parts.state.copies.keepEvidence(evidence)
-        })
-      }
-      if (now() >= due) {
-        for (const { origin, snapshotter } of logs) await this.#watched(origin, () => this.#copy(origin, snapshotter))
-        due = now() + interval
+      // A store that was away when the witness started.
+      if (!this.#probed) await this.#watched(all, () => this.probe())
+      if (this.#probed) {
+        await this.#keepEvidence()
+        if (now() >= due) {
+          for (const { origin, snapshotter } of logs)
+            await this.#watched([origin], () => this.#copy(origin, snapshotter))
+          due = now() + interval
+        }
       }
       if (!this.#stopped) await this.#pause(Math.min(interval, EVIDENCE_INTERVAL))
+    }
+  }
+
+  async #keepEvidence(): Promise<void> {
+    const { state, store } = this.#parts
+    for (const evidence of state.copies.unkeptEvidence()) {
+      await this.#watched([evidence.origin], async () => {
+        const target = { store, folder: faultFolder(evidence.origin), retainUntil: this.#until() }
+        await putNamed(target, 'fault', toUtf8(evidence.evidence))
+        // Dies before this: it is put once more, and found there.
+        state.copies.keepEvidence(evidence)
+      })
     }
   }
 
@@ -74,7 +93,7 @@ export class Copies {
     alerts.settle(origin, 'worm-broken')
   }
 
-  async #watched(origin: string, work: () => Promise<void>): Promise<void> {
+  async #watched(origins: readonly string[], work: () => Promise<void>): Promise<void> {
     if (this.#stopped) return
     try {
       await work()
@@ -83,7 +102,7 @@ export class Copies {
       if (this.#stopped) return
       if (!(err instanceof TreelineError)) return this.#parts.logger.error({ err }, 'a snapshot failed')
       const kind = err.code === 'WORM_BROKEN' ? 'worm-broken' : 'no-snapshot'
-      this.#parts.alerts.raise({ origin, kind, why: err.message })
+      for (const origin of origins) this.#parts.alerts.raise({ origin, kind, why: err.message })
     }
   }
 
