@@ -2,6 +2,7 @@
 import { main } from './cli.ts'
 import { checkCommand } from './server/check.ts'
 import { initCommand } from './server/init.ts'
+import { rebuildIndexCommand } from './server/rebuild-index.ts'
 import { restoreCommand } from './server/restore.ts'
 import { serveCommand } from './server/serve.ts'
 import { tokenCommands } from './server/token.ts'
@@ -10,6 +11,7 @@ await main('treeline-server', 'Keeps transparency logs and serves them over HTTP
   initCommand,
   serveCommand,
   checkCommand,
+  rebuildIndexCommand,
   restoreCommand,
   ...tokenCommands,
 ])

@@ -8,6 +8,7 @@ import event from './event.json' with { type: 'json' }
 import eventList from './event-list.json' with { type: 'json' }
 import health from './health.json' with { type: 'json' }
 import inclusionProof from './inclusion-proof.json' with { type: 'json' }
+import lineage from './lineage.json' with { type: 'json' }
 import logList from './log-list.json' with { type: 'json' }
 import policyAnswer from './policy-answer.json' with { type: 'json' }
 import problem from './problem.json' with { type: 'json' }
@@ -34,6 +35,7 @@ export const FILES: readonly SchemaFile[] = [
   eventList,
   health,
   inclusionProof,
+  lineage,
   logList,
   policyAnswer,
   problem,

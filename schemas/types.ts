@@ -289,15 +289,15 @@ export interface EventList {
    */
   events: Event[]
   /**
-   * Where the next page begins.
+   * Where to go on; null when there is nothing more below completeTo.
    */
   next: number | null
   /**
-   * The list leaves nothing out below this index.
+   * The list leaves nothing out below this index: with filters, how far the index is.
    */
   completeTo: number
   /**
-   * The signed note of that size.
+   * The signed note of that size; with filters, of at least that size.
    */
   checkpoint: string
 }
@@ -329,6 +329,105 @@ export interface InclusionProof {
    * Items: 32 bytes in standard base64.
    */
   hashes: string[]
+}
+/**
+ * Artifacts, and the events that joined them. A claim of the index: each edge is to be held against the entry that it names.
+ */
+export interface Lineage {
+  /**
+   * Where the walk began. Empty for a digest, or a key, that no log knows.
+   */
+  start: string[]
+  direction: 'up' | 'down' | 'both'
+  /**
+   * An index or a size of the tree, or a count.
+   */
+  depth: number
+  /**
+   * Whether a limit of depth, size or time left something out.
+   */
+  truncated: boolean
+  artifacts: {
+    id: string
+    /**
+     * Events between it and the nearest start.
+     */
+    distance: number
+    /**
+     * Events that produced it, up to 1,000 of them: two or more contradict each other.
+     */
+    producers: number
+    /**
+     * In the payloads of the listed events; only with the scope payload.
+     */
+    names?: string[]
+  }[]
+  events: {
+    log: string
+    /**
+     * An index or a size of the tree, or a count.
+     */
+    index: number
+    /**
+     * Milliseconds since the Unix epoch.
+     */
+    time: number
+    type: string
+    /**
+     * Items: 32 bytes in lowercase hex: a SHA-256, or the id of a key.
+     */
+    keys: string[]
+    /**
+     * Their names in the last write policy that lists them.
+     */
+    signers: string[]
+    /**
+     * Items: A statement that something is wrong with an entry, or that another one took its place. Whoever may write to a readable log may have made it.
+     */
+    marks: {
+      log: string
+      /**
+       * The statement.
+       */
+      index: number
+      kind: 'quarantine' | 'supersedes'
+      /**
+       * Empty without the scope payload.
+       */
+      reason: string
+    }[]
+    /**
+     * An index or a size of the tree, or a count.
+     */
+    distance: number
+  }[]
+  edges: {
+    log: string
+    /**
+     * An index or a size of the tree, or a count.
+     */
+    index: number
+    artifact: string
+    /**
+     * file: the payload lists it in a manifest of the event's subject. What stands only in payloads is shown with the scope payload.
+     */
+    role: 'produced' | 'consumed' | 'examined' | 'file'
+  }[]
+  /**
+   * The logs that were looked at: all that the reader may read.
+   */
+  logs: {
+    log: string
+    origin: string
+    /**
+     * The answer leaves out no entry below this index.
+     */
+    completeTo: number
+    /**
+     * A signed note of at least that size.
+     */
+    checkpoint: string
+  }[]
 }
 /**
  * The write policy in force.

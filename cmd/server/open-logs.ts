@@ -7,6 +7,7 @@ import { EventLog } from '../../src/log/events.ts'
 import type { Keeper } from '../../src/log/keeper.ts'
 import { type Log, type LogOptions, SigningLog } from '../../src/log/log.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
+import { Projections } from '../../src/log/projections.ts'
 import { RestoredLog } from '../../src/log/restored-log.ts'
 import { chainOf, requireSucceeded } from '../../src/log/successor.ts'
 import { logFiles, logNames } from '../../src/store/folder.ts'
@@ -20,6 +21,8 @@ import { usage } from '../cli.ts'
 
 export interface OpenLogs {
   readonly logs: ReadonlyMap<string, ServedLog>
+  /** Search and lineage; absent where there is no log with events. */
+  readonly projections: Projections | undefined
   /** Everything accepted is durable when it resolves, and another server may open the folder. */
   close(): Promise<void>
 }
@@ -60,8 +63,10 @@ export async function openLogs({
   const lock = lockData(data)
   const logs = new Map<string, ServedLog>()
   const chains = new Map<EventLog, readonly EventLog[]>()
+  let projections: Projections | undefined
   const close = async (): Promise<void> => {
     for (const { log } of logs.values()) await log.close()
+    await projections?.close()
     await keeper?.close()
     lock.release()
   }
@@ -83,15 +88,17 @@ export async function openLogs({
             .map((other) => other.policy.policy),
         predecessors: () => before(events),
         ...(keeper && { audited: () => keeper.audited(log.origin) }),
+        eraseDerived: async (indexes) => (await projections?.erase(name, indexes)) ?? true,
       })
       logs.set(name, { log, events })
     }
     await link()
+    projections = project()
   } catch (error) {
     await close()
     throw error
   }
-  return { logs, close }
+  return { logs, projections, close }
 
   function openSigning(name: string, store: Store): Promise<SigningLog> {
     const { key, published } = logFiles(data, name)
@@ -107,7 +114,10 @@ export async function openLogs({
       ...(witnesses && { witnesses }),
       onFailure: (error) => told.onFailure(error, name),
       onLate: (witness, why) => told.onLate?.(name, witness, why),
-      onCommit: (entries, seconds) => told.onCommit?.(name, entries, seconds),
+      onCommit: (entries, seconds) => {
+        told.onCommit?.(name, entries, seconds)
+        projections?.wake(name)
+      },
     })
   }
 
@@ -126,6 +136,16 @@ export async function openLogs({
     if (!restored || existsSync(file)) return plain(readSecretFile(file))
     told.onNotice?.(name, `${file} is missing: the log that succeeds this one does not know the events that it has`)
     return undefined
+  }
+
+  function project(): Projections | undefined {
+    const indexed = [...logs].filter(([, { events }]) => events !== undefined)
+    if (indexed.length === 0) return undefined
+    return new Projections({
+      logs: indexed.map(([name]) => ({ name, ...logFiles(data, name) })),
+      onFailure: told.onFailure,
+      onRenewed: (log, why) => told.onNotice?.(log, `its index is made again from the log: ${why}`),
+    })
   }
 
   /** The logs before one; known once all are open. */

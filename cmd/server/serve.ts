@@ -124,6 +124,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       ...(certificate && { tls: certificate }),
       logger,
       metrics,
+      projections: opened.projections,
     })
     url = await app.listen({ host, port })
   } catch (error) {

@@ -37,8 +37,11 @@ export const isDigest = ({ algorithm, value }: Digest): boolean => ALGORITHM.tes
 const sortKey = (role: Role, { algorithm, value }: Digest): string =>
   `${role}${String.fromCharCode(algorithm.length)}${algorithm}${String.fromCharCode(value.length)}${value.toLowerCase()}`
 
-/** Of `[role, digests]` pairs: the distinct artifacts, sorted by encoding, the first 64, and how many are left out. */
-export function collectArtifacts(lists: readonly (readonly [Role, readonly Digest[]])[]): {
+/** Of `[role, digests]` pairs: the distinct artifacts, sorted by encoding, the first of them, and how many are left out. */
+export function collectArtifacts(
+  lists: readonly (readonly [Role, readonly Digest[]])[],
+  most = MAX_ARTIFACTS,
+): {
   artifacts: Artifact[]
   hidden: number
 } {
@@ -50,7 +53,7 @@ export function collectArtifacts(lists: readonly (readonly [Role, readonly Diges
       else unfit.add(JSON.stringify([role, digest.algorithm, digest.value]))
     }
   }
-  const shown = [...found.keys()].sort().slice(0, MAX_ARTIFACTS)
+  const shown = [...found.keys()].sort().slice(0, most)
   const artifacts = shown.map((key): Artifact => {
     const { role, digest } = found.get(key)!
     return { role, algorithm: digest.algorithm, digest: fromHex(digest.value.toLowerCase())! }

@@ -52,15 +52,25 @@ export function describe(
   parsed: Payload = parsePayload(payloadType, payload),
 ): Description {
   const { type } = parsed
-  const subjectRole = matchAny(PRODUCING, type) || matchAny(rules.produces, type) ? PRODUCED : EXAMINED
-  const { artifacts, hidden } = collectArtifacts([
-    [subjectRole, parsed.subjectDigests],
-    [PRODUCED, parsed.produced],
-    [CONSUMED, parsed.consumed],
-    [EXAMINED, parsed.examined],
-  ])
+  const { artifacts, hidden } = artifactsOf(parsed, rules.produces)
   // Digests of personal data can be personal data: the tree cannot be redacted, so they must not enter it.
   return matchAny(rules.private, type)
     ? { keys, payloadType, type, artifacts: [], hidden: hidden + artifacts.length }
     : { keys, payloadType, type, artifacts, hidden }
+}
+
+/** All artifacts of a payload, or the first of them. `produces` is the policy's list. */
+export function artifactsOf(
+  { type, subjectDigests, produced, consumed, examined }: Payload,
+  produces: readonly string[],
+  most?: number,
+): { artifacts: Artifact[]; hidden: number } {
+  const subjectRole = matchAny(PRODUCING, type) || matchAny(produces, type) ? PRODUCED : EXAMINED
+  const lists = [
+    [subjectRole, subjectDigests],
+    [PRODUCED, produced],
+    [CONSUMED, consumed],
+    [EXAMINED, examined],
+  ] as const
+  return collectArtifacts(lists, most)
 }

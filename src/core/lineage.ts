@@ -80,8 +80,9 @@ export interface WalkLimits {
   readonly depth: number
   /** The most events and artifacts listed, together; edges are at most EDGES_PER_NODE times as many. */
   readonly limit: number
-  /** The most rows of the graph that are looked at. */
+  /** The most rows of the graph that are looked at, and whether the time for it is over. */
   readonly work?: number
+  readonly expired?: () => boolean
 }
 
 export interface SignerQuery extends WalkLimits {
@@ -108,10 +109,10 @@ export interface LineageSource {
 export function walkLineage(
   source: LineageSource,
   start: readonly string[],
-  { direction, depth, limit, work = Number.POSITIVE_INFINITY }: WalkLimits,
+  { direction, depth, limit, work = Number.POSITIVE_INFINITY, expired = () => false }: WalkLimits,
   seeds: readonly string[] = [],
 ): Lineage {
-  const found = new Found(limit, work)
+  const found = new Found(limit, work, expired)
   for (const name of seeds) if (!found.event(name, 0)) break
   for (const id of start) if (!found.artifact(id, 0)) break
   const ways = (['up', 'down'] as const).filter((way) => direction === way || direction === 'both')
@@ -128,10 +129,12 @@ class Found {
   truncated = false
   readonly #limit: number
   #work: number
+  readonly #expired: () => boolean
 
-  constructor(limit: number, work: number) {
+  constructor(limit: number, work: number, expired: () => boolean) {
     this.#limit = limit
     this.#work = work
+    this.#expired = expired
   }
 
   /** False when there is no room. */
@@ -156,7 +159,7 @@ class Found {
   /** The rows, for as long as there is work left to spend. */
   *spend<T>(rows: Iterable<T | undefined>): Generator<T> {
     for (const row of rows) {
-      if (this.#work-- <= 0) {
+      if (this.#work-- <= 0 || this.#expired()) {
         this.truncated = true
         return
       }

@@ -1,13 +1,13 @@
 /** The routes of `events` logs: submit, policy, redaction, and reading single events. */
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Event, EventList, PolicyAnswer, RedactionAnswer, WritePolicy } from '../../schemas/types.ts'
+import type { PolicyAnswer, RedactionAnswer, WritePolicy } from '../../schemas/types.ts'
 import { fromBase64, fromHex, parseSize, toHex, toUtf8 } from '../core/bytes.ts'
 import { decodeEntry, EVENT } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import { formatEvidence } from '../core/evidence.ts'
 import { formatProof } from '../core/proof-file.ts'
-import type { Admitted, EventLog } from '../log/events.ts'
+import type { Admitted } from '../log/events.ts'
 import { evidenceOf } from '../log/evidence.ts'
 import type { Log } from '../log/log.ts'
 import type { PublishedHead } from '../log/publisher.ts'
@@ -15,15 +15,12 @@ import { NONE, PAYLOAD, TREE } from './auth.ts'
 import { envelopeOf, eventDocument, receiptDocument } from './documents.ts'
 import { batchAnswers } from './ndjson.ts'
 import { operations } from './operations.ts'
-import { LIMIT } from './query.ts'
-import { findLog, type ServedLogs } from './served-log.ts'
+import { findEvents, type ServedLogs } from './served-log.ts'
 
 interface LogParams {
   readonly log: string
 }
 
-/** Base64 of payloads in one list, characters; the event that goes past it is the last. */
-const MAX_PAGE_LENGTH = 8 * 2 ** 20
 const ENVELOPE_TYPES = ['application/json', 'application/vnd.dsse.envelope.v1+json']
 
 export interface EventRouteOptions {
@@ -72,29 +69,6 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
       const entry = index < log.head.tree.size ? await log.store.entry(index) : undefined
       if (entry === undefined) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${request.params.index}`)
       return eventDocument(log, index, entry, request.reader!.may(log.name, 'payload'))
-    },
-  )
-
-  app.get<{ Params: LogParams; Querystring: { from?: number; limit?: number } }>(
-    '/:log/v1/events',
-    { config: TREE, schema: operations.listEvents },
-    async (request): Promise<EventList> => {
-      const { log } = findEvents(logs, request.params.log)
-      const { from = 0, limit = LIMIT.default } = request.query
-      const { tree, note } = log.head
-      const withPayload = request.reader!.may(log.name, 'payload')
-      const entries = from < tree.size ? await log.store.entries(from, Math.min(tree.size, from + limit)) : []
-      const events: Event[] = []
-      let length = 0
-      for (const [i, entry] of entries.entries()) {
-        // The page ends early rather than that a thousand large payloads stand in memory at once; `next` says where.
-        if (length > MAX_PAGE_LENGTH) break
-        const event = await eventDocument(log, from + i, entry, withPayload)
-        length += event.envelope?.payload.length ?? 0
-        events.push(event)
-      }
-      const next = from + events.length
-      return { events, next: next < tree.size ? next : null, completeTo: tree.size, checkpoint: note }
     },
   )
 
@@ -199,12 +173,6 @@ async function requireDocument(log: Log, index: number): Promise<void> {
 /** If-None-Match, RFC 9110 section 13.1.2: any, or a list in which a proxy may have marked ours as weak. */
 const names = (header: string | undefined, etag: string): boolean =>
   (header ?? '').split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()))
-
-function findEvents(logs: ServedLogs, name: string): EventLog {
-  const { events } = findLog(logs, name)
-  if (events === undefined) throw new TreelineError('NOT_FOUND', `${name} is a raw log: it has no events`)
-  return events
-}
 
 /** No type at all is fine: curl and scripts forget it. */
 function requireType(request: FastifyRequest, types: readonly string[]): void {

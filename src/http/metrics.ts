@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Code } from '../core/errors.ts'
 import type { WitnessState } from '../log/cosigners.ts'
+import type { Projections } from '../log/projections.ts'
 import { operations } from './operations.ts'
 import { RequestSeries, registerSeries } from './request-series.ts'
 import type { ServedLog, ServedLogs } from './served-log.ts'
@@ -94,7 +95,7 @@ export class Metrics {
   }
 
   /** What is read off the logs when somebody asks. */
-  watch(logs: ServedLogs): void {
+  watch(logs: ServedLogs, projections?: Projections): void {
     const gauge = (name: string, help: string, read: (served: ServedLog) => number) =>
       new Gauge({
         name: `treeline_log_${name}`,
@@ -106,6 +107,16 @@ export class Metrics {
         },
       })
     gauge('size', 'Entries committed.', ({ log }) => log.head.tree.size)
+    if (projections !== undefined)
+      new Gauge({
+        name: 'treeline_log_index_size',
+        help: 'Entries that search and lineage know.',
+        labelNames: ['log'],
+        registers: [this.registry],
+        collect() {
+          for (const [log, { events }] of logs) if (events) this.set({ log }, projections.size(log))
+        },
+      })
     gauge('published_size', 'Entries that the published checkpoint covers.', ({ log }) => log.published?.size ?? 0)
     gauge('publish_lag_seconds', 'How long a commit has been waiting to be published.', ({ log }) => log.publishLag)
     gauge('queue_entries', 'Submissions that wait for a commit.', ({ log }) => log.queued.entries)

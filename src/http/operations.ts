@@ -5,8 +5,9 @@
 import type { FastifySchema } from 'fastify'
 import type { Code } from '../core/errors.ts'
 import { MAX_ENTRY_SIZE } from '../core/tile.ts'
+import { ARTIFACT, FILTERS, TIME } from './event-filter.ts'
 import { statusOf } from './problems.ts'
-import { HASH, LIMIT, NUMBER, query, WAIT } from './query.ts'
+import { HASH, LIMIT, LINEAGE_DEPTH, LINEAGE_LIMIT, NUMBER, ORDER, query, WAIT } from './query.ts'
 
 export const SCHEMAS = '#/components/schemas/'
 
@@ -47,6 +48,12 @@ const ENVELOPE: Content = {
   'application/json': document('Envelope'),
   'application/vnd.dsse.envelope.v1+json': document('Envelope'),
 }
+
+const WALK = {
+  direction: { type: 'string', enum: ['up', 'down', 'both'], default: 'both' },
+  depth: LINEAGE_DEPTH,
+  limit: LINEAGE_LIMIT,
+} as const
 
 const OF_A_READ: readonly Code[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LIMITED']
 /** Of every route below a log. */
@@ -181,10 +188,33 @@ export const operations = {
   listEvents: describe({
     id: 'listEvents',
     tag: 'events',
-    summary: 'Entries in order, a page at a time',
-    query: query({ from: NUMBER, limit: LIMIT }),
+    summary: 'Entries in order, a page at a time: all, or those that fit',
+    description:
+      'Filters are joined by and. A filtered page may end before it is full, also empty, when it took long: next is where to go on, and null when nothing more fits below completeTo, which is how far the index is. Descending, from is the highest index. Nothing here is proved: a verified scan of the log is.',
+    query: query({ ...FILTERS, from: NUMBER, limit: LIMIT, order: ORDER }),
     answers: { 200: { description: 'a page', content: json('EventList') } },
-    refusals: ['UNKNOWN_PARAMETER'],
+    refusals: ['UNKNOWN_PARAMETER', 'STORAGE_FAILED'],
+  }),
+  getLineage: describe({
+    id: 'getLineage',
+    tag: 'events',
+    summary: 'What an artifact was made of, and what it reached',
+    description:
+      'Over all logs of this server that the reader may read, joined by digest. The answer is a claim of the index: each edge is to be held against the entry that it names.',
+    params: { artifact: ARTIFACT },
+    query: query(WALK),
+    answers: { 200: { description: 'a graph', content: json('Lineage') } },
+    refusals: ['UNKNOWN_PARAMETER', 'STORAGE_FAILED'],
+  }),
+  getLineageOfSigner: describe({
+    id: 'getLineageOfSigner',
+    tag: 'events',
+    summary: 'What the artifacts of a key reached',
+    description:
+      'Begins with what the events of the key between two moments produced. Those events are listed at distance 0.',
+    query: query({ ...WALK, signer: HASH, since: TIME, until: TIME }, ['signer']),
+    answers: { 200: { description: 'a graph', content: json('Lineage') } },
+    refusals: ['UNKNOWN_PARAMETER', 'STORAGE_FAILED'],
   }),
   getEvidence: describe({
     id: 'getEvidence',

@@ -6,6 +6,9 @@ import { TreelineError } from '../core/errors.ts'
 
 export const NUMBER = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER } as const
 export const LIMIT = { type: 'integer', minimum: 1, maximum: 1_000, default: 100 } as const
+export const ORDER = { type: 'string', enum: ['asc', 'desc'], default: 'asc' } as const
+export const LINEAGE_DEPTH = { type: 'integer', minimum: 0, maximum: 1_000, default: 64 } as const
+export const LINEAGE_LIMIT = { type: 'integer', minimum: 1, maximum: 20_000, default: 1_000 } as const
 /** Holds the answer back until a published checkpoint with a full quorum of witnesses covers it. */
 export const WAIT = { type: 'string', enum: ['witnessed'] } as const
 /** 32 bytes in lowercase hex. */

@@ -11,6 +11,13 @@ export interface ServedLog {
 
 export type ServedLogs = ReadonlyMap<string, ServedLog>
 
+/** Throws UNKNOWN_LOG, and NOT_FOUND for a raw log. */
+export function findEvents(logs: ServedLogs, name: string): EventLog {
+  const { events } = findLog(logs, name)
+  if (events === undefined) throw new TreelineError('NOT_FOUND', `${name} is a raw log: it has no events`)
+  return events
+}
+
 /** Throws UNKNOWN_LOG. */
 export function findLog(logs: ServedLogs, name: string): ServedLog {
   const log = logs.get(name)

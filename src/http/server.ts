@@ -2,10 +2,13 @@ import type { Server } from 'node:http'
 import type { ServerOptions as TlsOptions } from 'node:https'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { TreelineError } from '../core/errors.ts'
+import type { Projections } from '../log/projections.ts'
 import { type Gate, guardRoutes, keepPrivate, OPEN } from './auth.ts'
 import { eventRoutes } from './events.ts'
 import { healthRoutes } from './health.ts'
 import { codingOf, limitRates, NODE_LIMITS, type RateLimits, refuseConnection, TIMEOUTS, takeBodies } from './limits.ts'
+import { lineageRoutes } from './lineage.ts'
+import { listRoutes } from './list.ts'
 import { type Logger, recordRequests, requestIdOf, SILENT } from './logging.ts'
 import { allowedMethods } from './methods.ts'
 import { Metrics, metricsRoute } from './metrics.ts'
@@ -34,6 +37,8 @@ export interface ServerOptions {
   readonly tls?: TlsOptions
   readonly logger?: Logger
   readonly metrics?: Metrics
+  /** Search and lineage of the logs with events. */
+  readonly projections?: Projections | undefined
 }
 
 /** On every answer: none of them is a page, and a browser must not guess otherwise. */
@@ -72,7 +77,7 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
     },
   }) as unknown as FastifyInstance
   watchConnections(app.server, options.maxConnections, metrics)
-  metrics.watch(logs)
+  metrics.watch(logs, options.projections)
   const recordUnrouted = recordRequests(app, logs, { metrics, logger })
   takeBodies(app)
 
@@ -145,6 +150,8 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
     waitLimit: options.waitLimit,
     onRejected: (log, code) => metrics.rejected(log, code),
   })
+  listRoutes(app, logs, options.projections)
+  lineageRoutes(app, logs, options.projections)
   await app.ready()
   return app
 }

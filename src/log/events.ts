@@ -42,6 +42,8 @@ export interface EventsParts {
   readonly predecessors?: () => readonly EventLog[]
   /** How far a keeper has audited the log: what it has not read is not erased. Absent where no keeper is waited for. */
   readonly audited?: () => Promise<number>
+  /** Erases what is derived from these payloads, and says whether nothing is left of it. */
+  readonly eraseDerived?: (indexes: readonly number[]) => Promise<boolean>
 }
 
 export interface Redacted extends Admitted {
@@ -196,7 +198,7 @@ export class EventLog {
         },
       })
     })
-    return { ...admitted, indexes, erased: await this.#erase() }
+    return { ...admitted, indexes, erased: await this.#erase(indexes) }
   }
 
   /** Otherwise an entry could be forged and erased before anyone could see that nobody signed it. */
@@ -234,9 +236,11 @@ export class EventLog {
   }
 
   /** Waits for readers that hold old pages, up to two seconds; the same request asked again tries again. */
-  async #erase(): Promise<boolean> {
+  async #erase(indexes: readonly number[]): Promise<boolean> {
+    let derived = false
     for (let attempt = 0; attempt < 20; attempt++) {
-      if (await this.log.store.erase()) return true
+      derived ||= (await this.#parts.eraseDerived?.(indexes)) ?? true
+      if ((await this.log.store.erase()) && derived) return true
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
     return false

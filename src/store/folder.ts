@@ -9,6 +9,8 @@ const RESERVED = new Set(['api', 'assets', 'docs', 'healthz', 'logs', 'metrics',
 export interface LogFiles {
   readonly folder: string
   readonly database: string
+  /** Derived from the database, and may be deleted while no server runs. */
+  readonly index: string
   readonly key: string
   readonly vkey: string
   readonly blinding: string
@@ -33,6 +35,7 @@ export function logFiles(data: string, name: string): LogFiles {
   return {
     folder,
     database: join(folder, 'log.db'),
+    index: join(folder, 'index.db'),
     key: join(folder, 'log.key'),
     vkey: join(folder, 'log.vkey'),
     blinding: join(folder, 'blinding.key'),

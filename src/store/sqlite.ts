@@ -95,6 +95,9 @@ export class SqliteStore implements Store {
           'SELECT bytes FROM addenda WHERE entry = ? AND entry NOT IN (SELECT entry FROM redactions)',
         )
         .pluck(),
+      addenda: db.prepare<[number, number], { entry: number; bytes: Uint8Array }>(
+        'SELECT entry, bytes FROM addenda WHERE entry >= ? AND entry < ? AND entry NOT IN (SELECT entry FROM redactions) ORDER BY entry',
+      ),
       redactedBy: db.prepare<[number], number>('SELECT by FROM redactions WHERE entry = ?').pluck(),
     }
     this.#checkpoints = new Checkpoints(db)
@@ -187,6 +190,11 @@ export class SqliteStore implements Store {
     return this.#entry(index)
   }
 
+  /** The same, for programs that read synchronously. */
+  entryAt(index: number): Uint8Array | undefined {
+    return this.#entry(index)
+  }
+
   #entry(index: number): Uint8Array | undefined {
     const row = this.#sql.entryRow.get(index)
     return row && parseBundle(plain(row.bundle))[index - row.first]
@@ -224,6 +232,18 @@ export class SqliteStore implements Store {
   async addendum(index: number): Promise<Uint8Array | undefined> {
     const bytes = this.#sql.addendum.get(index)
     return bytes && plain(bytes)
+  }
+
+  /** The addenda of the entries [from, to) that have one, in order, until they are `most` bytes. For programs that read a whole log. */
+  addenda(from: number, to: number, most: number): { readonly index: number; readonly bytes: Uint8Array }[] {
+    const found: { index: number; bytes: Uint8Array }[] = []
+    let length = 0
+    for (const { entry, bytes } of this.#sql.addenda.iterate(from, to)) {
+      found.push({ index: entry, bytes: plain(bytes) })
+      length += bytes.length
+      if (length >= most) break
+    }
+    return found
   }
 
   async findAddendum(digest: Uint8Array): Promise<readonly number[]> {

@@ -281,7 +281,7 @@ t.test('bad input', async (t) => {
     ['unknown size', 404, 'UNKNOWN_SIZE', () => get('v1/proofs/inclusion?index=0&size=999999')],
     ['sizes swapped', 404, 'UNKNOWN_SIZE', () => get('v1/proofs/consistency?from=2&to=1')],
     ['value that no parameter has', 400, 'UNKNOWN_PARAMETER', () => get('v1/proofs/inclusion?index=-1')],
-    ['unknown parameter', 400, 'UNKNOWN_PARAMETER', () => get('v1/events?since=1')],
+    ['unknown parameter', 400, 'UNKNOWN_PARAMETER', () => get('v1/events?sort=1')],
     ['unknown parameter of one event', 400, 'UNKNOWN_PARAMETER', () => get('v1/events/0?x=1')],
     ['unknown parameter of the policy', 400, 'UNKNOWN_PARAMETER', () => get('v1/policy?x=1')],
     ['very long name of a log', 404, 'UNKNOWN_LOG', () => ask(server.url, `/${'a'.repeat(500)}/checkpoint`)],

@@ -105,6 +105,7 @@ export async function startServer(data: string, options: TestServerOptions = {})
     batchBytes: 32 * 2 ** 20,
     waitLimit: 2_000,
     metrics,
+    projections: opened.projections,
     ...options.http,
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
