@@ -41,7 +41,7 @@ export const FILTERS = {
     type: 'string',
     minLength: 1,
     maxLength: 256,
-    pattern: '^[^\\u0000]*\\S[^\\u0000]*$',
+    pattern: '^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$',
     description: 'words that stand in the payload, each; takes the scope payload',
   },
 } as const
