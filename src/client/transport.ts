@@ -30,6 +30,8 @@ interface Question {
   readonly path: string
   readonly body?: Uint8Array
   readonly type?: string
+  /** Asks for bytes as they are: what is hashes cannot be packed, and unpacking costs more than reading. */
+  readonly plain?: boolean
 }
 
 /** Largest answer that is read; evidence with a 4 MiB addendum in base64 fits. */
@@ -58,6 +60,11 @@ export class Transport {
     return (await this.#ask({ method: 'GET', path }, patience)).body
   }
 
+  /** The same, and asks the log not to pack it. */
+  async plain(path: string): Promise<Uint8Array> {
+    return (await this.#ask({ method: 'GET', path, plain: true }, this.patience)).body
+  }
+
   async json<T extends object>(path: string): Promise<T> {
     return parseAnswer<T>(await this.get(path))
   }
@@ -84,7 +91,7 @@ export class Transport {
     }
   }
 
-  async #attempt({ method, path, body, type }: Question): Promise<Attempt> {
+  async #attempt({ method, path, body, type, plain }: Question): Promise<Attempt> {
     // Loaded when it is needed: it would be half of the time of commands that ask nothing.
     const { Agent, request } = await import('undici')
     this.#agent ??= new Agent({
@@ -99,7 +106,7 @@ export class Transport {
         dispatcher: this.#agent,
         signal: AbortSignal.timeout(ATTEMPT),
         headers: {
-          'accept-encoding': 'gzip, identity',
+          'accept-encoding': plain ? 'identity' : 'gzip, identity',
           ...(type && { 'content-type': type }),
           ...(this.#token && { authorization: `Bearer ${this.#token}` }),
         },
