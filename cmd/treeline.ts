@@ -4,6 +4,7 @@ import { keygenCommand } from './client/keygen.ts'
 import { policyCommands } from './client/policy.ts'
 import { evidenceCommand, getCommand, proofCommand } from './client/read.ts'
 import { redactCommand } from './client/redact.ts'
+import { replayCommand } from './client/replay.ts'
 import { drainCommand, submitCommand } from './client/submit.ts'
 import { trustCommand } from './client/trust.ts'
 import { verifyCommand } from './client/verify.ts'
@@ -16,6 +17,7 @@ await main('treeline', 'Logs events of machine-learning pipelines, and proves wh
   proofCommand,
   evidenceCommand,
   verifyCommand,
+  replayCommand,
   ...policyCommands,
   redactCommand,
   trustCommand,

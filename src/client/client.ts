@@ -8,9 +8,6 @@
  *   await client.settle()
  *   await client.close()
  */
-import { join } from 'node:path'
-import { sha256 } from '#platform'
-import { toHex, toUtf8 } from '../core/bytes.ts'
 import { type Envelope, parseEnvelope } from '../core/dsse.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import { type Receipt, verifyReceipt } from '../core/receipt.ts'
@@ -20,7 +17,7 @@ import { fetchProof } from './reads.ts'
 import { parseReceipt, Receipts, type Settled } from './receipts.ts'
 import { Spool } from './spool.ts'
 import { PASSING, Transport, type TransportOptions } from './transport.ts'
-import { trustedOrigin } from './trusted-log.ts'
+import { stateFolder, trustedOrigin } from './trusted-log.ts'
 
 export interface ClientOptions extends TransportOptions {
   readonly trust: WitnessPolicy
@@ -104,17 +101,13 @@ export class TreelineClient {
     this.#trust = trust
     this.origin = trustedOrigin(trust, options.url)
     this.#state = state
-    this.spool = new Spool(this.#folder(this.origin))
+    this.spool = new Spool(stateFolder(state, this.origin))
     this.#receipts = this.#receiptsOf(this.origin)
     this.transport = new Transport(options)
   }
 
-  #folder(origin: string): string {
-    return join(this.#state, toHex(sha256(toUtf8(origin))))
-  }
-
   #receiptsOf(origin: string): Receipts {
-    return new Receipts({ folder: this.#folder(origin), origin, trust: this.#trust })
+    return new Receipts({ folder: stateFolder(this.#state, origin), origin, trust: this.#trust })
   }
 
   /**

@@ -9,11 +9,11 @@ import { sha256 } from '#platform'
 import { toBase64, toHex, toUtf8 } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { Receipt } from '../core/receipt.ts'
-import { formatVkey } from '../core/vkey.ts'
-import { verifyCheckpoint, type WitnessPolicy, withoutQuorum } from '../core/witness-policy.ts'
+import { type WitnessPolicy, withoutQuorum } from '../core/witness-policy.ts'
 import { bytesOf, hashesOf, indexOf, textOf, wrongAnswer } from './answer.ts'
 import { makeFolder, writeDurably } from './durable-file.ts'
-import { requirePrefix, type SignedHead } from './fork.ts'
+import { requirePrefix } from './fork.ts'
+import { AcceptedHeads, signedHead } from './heads.ts'
 import type { Transport } from './transport.ts'
 
 /** Throws INVALID_PROOF for a document that is not a receipt. Its salt is empty where the logged document is bare. */
@@ -55,13 +55,12 @@ export interface ReceiptsParts {
 export class Receipts {
   readonly folder: string
   readonly #parts: ReceiptsParts
-  /** The largest published checkpoint that was ever accepted. */
-  readonly #newest: string
+  readonly #heads: AcceptedHeads
 
   constructor(parts: ReceiptsParts) {
     this.#parts = parts
     this.folder = join(parts.folder, 'receipts')
-    this.#newest = join(parts.folder, 'checkpoint')
+    this.#heads = new AcceptedHeads(parts)
   }
 
   async keep(receipt: Receipt): Promise<string> {
@@ -87,15 +86,15 @@ export class Receipts {
    * Throws what `verifyCheckpoint` and `requirePrefix` do.
    */
   async settle(transport: Transport, limit: number, patience?: number): Promise<Settled> {
-    const evidence = this.#evidence
-    const head = await this.#advance(transport, await transport.get('checkpoint', patience))
+    const { evidence } = this.#heads
+    const { head } = await this.#heads.advance(transport, await transport.get('checkpoint', patience))
     let [proved, foreign] = [0, 0]
     const pending = this.pending()
     // Many receipts share a checkpoint: one proof each.
     const compared = new Set<string>()
     for (const name of pending.slice(0, limit)) {
       const { checkpoint: note } = this.#read(name)
-      const old = this.#signedHead(toUtf8(note), withoutQuorum(this.#parts.trust))
+      const old = signedHead(toUtf8(note), withoutQuorum(this.#parts.trust))
       if (old === undefined) {
         await this.#setAside(name)
         foreign++
@@ -107,36 +106,6 @@ export class Receipts {
       }
     }
     return { proved, foreign, waiting: pending.length - proved - foreign }
-  }
-
-  /** The larger one of the published checkpoint and the newest before, once the other is a part of it. */
-  async #advance(transport: Transport, note: Uint8Array): Promise<SignedHead> {
-    const { trust, origin } = this.#parts
-    const evidence = this.#evidence
-    const { checkpoint } = verifyCheckpoint(note, trust)
-    if (checkpoint.origin !== origin)
-      throw new TreelineError(
-        'UNVERIFIED_NOTE',
-        `the log publishes a checkpoint of ${checkpoint.origin}, not ${origin}`,
-      )
-    const now = { note, checkpoint }
-    const before = existsSync(this.#newest)
-      ? this.#signedHead(new Uint8Array(readFileSync(this.#newest)), withoutQuorum(trust))
-      : undefined
-    // A cache may lag behind, and a disk may have been rolled back: what was seen once must stay true.
-    if (before !== undefined && before.checkpoint.size > checkpoint.size) {
-      await requirePrefix(transport, now, before, evidence)
-      return before
-    }
-    if (before !== undefined) await requirePrefix(transport, before, now, evidence)
-    await writeDurably(this.#newest, note)
-    return now
-  }
-
-  /** Where evidence of a fault goes, and the keys that it names. */
-  get #evidence(): { readonly folder: string; readonly keys: readonly string[] } {
-    const { folder, origin, trust } = this.#parts
-    return { folder, keys: trust.logs.filter(({ key }) => key.name === origin).map(({ key }) => formatVkey(key)) }
   }
 
   async #setAside(name: string): Promise<void> {
@@ -151,16 +120,6 @@ export class Receipts {
       return parseReceipt(JSON.parse(readFileSync(file, 'utf8')))
     } catch (error) {
       throw new TreelineError('USAGE', `${file} is not a receipt any more: remove it`, {}, { cause: error })
-    }
-  }
-
-  /** Undefined when no key of the policy signed it: it was verified when it was kept, so the policy has changed since. */
-  #signedHead(note: Uint8Array, trust: WitnessPolicy): SignedHead | undefined {
-    try {
-      return { note, checkpoint: verifyCheckpoint(note, trust).checkpoint }
-    } catch (error) {
-      if (error instanceof TreelineError && error.code === 'UNVERIFIED_NOTE') return undefined
-      throw error
     }
   }
 }

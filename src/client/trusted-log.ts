@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { originHash } from '../core/checkpoint.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
 
@@ -17,3 +19,6 @@ export function trustedOrigin({ logs }: WitnessPolicy, url: string): string {
 }
 
 const trim = (url: string): string => url.replace(/\/$/, '')
+
+/** Where a client keeps what it knows of one log, in the folder that it has for all. */
+export const stateFolder = (state: string, origin: string): string => join(state, originHash(origin))

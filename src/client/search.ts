@@ -1,0 +1,143 @@
+/**
+ * Every entry of a verified log that somebody looks for, and none left out. Most entries are put aside by a search for bytes over whole bundles;
+ * those whose artifacts stand only in their payload (key 11) are judged by the payload.
+ */
+import { splitAddendum } from '../core/addendum.ts'
+import { digestsByRole, parsePayload } from '../core/describe.ts'
+import { type Envelope, parseEnvelope } from '../core/dsse.ts'
+import { EVENT, type EventEntry } from '../core/entry.ts'
+import { TreelineError } from '../core/errors.ts'
+import { ahead } from './ahead.ts'
+import { Policies } from './policies.ts'
+import { matchesEntry, matchesNamed, matchesShown, needlesOf, type Query } from './query.ts'
+import { decodeAt, type ScannedBundle, type ScannedEntry, type VerifiedLog } from './scan.ts'
+
+export interface FoundEntry extends ScannedEntry {
+  /** Which of the queries it matches. */
+  readonly queries: readonly number[]
+  /**
+   * False where only the payload could say whether it matches, and the payload is not there: redacted, or lost. Then `queries` are those that it
+   * may match.
+   */
+  readonly sure: boolean
+}
+
+export interface SearchOptions {
+  readonly from?: number
+  readonly to?: number
+  readonly policies?: Policies
+  /** Told how far it is. */
+  readonly progress?: (done: number, total: number) => void
+}
+
+/** Documents that are fetched at once: 64 MiB at most. */
+const DOCUMENTS_AHEAD = 16
+/** First byte of an event that shows all its artifacts, and is no part of a batch: a CBOR map of nine. */
+const SHOWS_ALL = 0xa9
+/** Where an entry says its kind: after the head of the map, and key and value of the version. */
+const KIND = 4
+
+/** In order. Throws what `VerifiedLog.bundles` does, MALFORMED_ENTRY, and FORBIDDEN where the payloads that it takes may not be read. */
+export async function* search(
+  log: VerifiedLog,
+  queries: readonly Query[],
+  { from = 0, to = log.size, policies = new Policies(log), progress }: SearchOptions = {},
+): AsyncGenerator<FoundEntry> {
+  const narrowed = queries.map((query) => ({
+    query,
+    needles: needlesOf(query).map(bufferOf),
+    digest: query.artifact && bufferOf(query.artifact.digest),
+  }))
+  for await (const bundle of log.bundles(from, to)) {
+    const candidates: ScannedEntry[] = candidatesIn(bundle, narrowed).map((i) => ({
+      index: bundle.first + i,
+      bytes: bundle.entries[i]!,
+      entry: decodeAt(bundle.first + i, bundle.entries[i]!),
+    }))
+    for await (const found of ahead(candidates, DOCUMENTS_AHEAD, (one) => judge(log, policies, queries, one)))
+      if (found.queries.length > 0) yield found
+    progress?.(bundle.first + bundle.entries.length - from, to - from)
+  }
+}
+
+interface Narrowed {
+  readonly query: Query
+  /** All of these stand in an entry that matches, and this digest does where the entry shows all its artifacts. */
+  readonly needles: readonly Buffer[]
+  readonly digest: Buffer | undefined
+}
+
+/** Positions of entries that may match, ascending. */
+function candidatesIn({ bytes, entries }: ScannedBundle, queries: readonly Narrowed[]): number[] {
+  const whole = bufferOf(bytes)
+  const found = new Set<number>()
+  for (const { query, needles, digest } of queries) {
+    if (!needles.every((needle) => whole.includes(needle))) continue
+    const named = digest === undefined || whole.includes(digest)
+    for (const [i, entry] of entries.entries()) {
+      if (found.has(i) || (query.kind !== undefined && entry[KIND] !== query.kind)) continue
+      const hides = entry[0] !== SHOWS_ALL
+      if (!named && !hides) continue
+      const inside = bufferOf(entry)
+      if (digest !== undefined && !hides && !inside.includes(digest)) continue
+      if (needles.every((needle) => inside.includes(needle))) found.add(i)
+    }
+  }
+  return [...found].sort((a, b) => a - b)
+}
+
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+async function judge(
+  log: VerifiedLog,
+  policies: Policies,
+  queries: readonly Query[],
+  { index, bytes, entry }: ScannedEntry,
+): Promise<FoundEntry> {
+  const [certain, open]: [number[], number[]] = [[], []]
+  for (const [i, query] of queries.entries()) {
+    if (!matchesEntry(query, entry)) continue
+    const shown = matchesShown(query, entry)
+    if (shown && query.text === undefined) certain.push(i)
+    else if (shown || (entry.kind === EVENT && entry.hidden > 0)) open.push(i)
+  }
+  if (open.length === 0 || entry.kind !== EVENT) return { index, bytes, entry, queries: certain, sure: true }
+  const envelope = await envelopeOf(log, index, entry)
+  if (envelope === undefined)
+    return certain.length > 0
+      ? { index, bytes, entry, queries: certain, sure: true }
+      : { index, bytes, entry, queries: open, sure: false }
+  const parsed = parsePayload(envelope.payloadType, envelope.payload)
+  const named = digestsByRole(parsed, await policies.at(entry.policy))
+  for (const i of open) {
+    const query = queries[i]!
+    const artifact = matchesShown(query, entry) || matchesNamed(query, named)
+    if (artifact && (query.text === undefined || holds(envelope.payload, query.text))) certain.push(i)
+  }
+  return { index, bytes, entry, queries: certain.sort((a, b) => a - b), sure: true }
+}
+
+/** The signed envelope of an event; undefined where it is not there. Throws INVALID_PROOF. */
+export async function envelopeOf(log: VerifiedLog, index: number, entry: EventEntry): Promise<Envelope | undefined> {
+  let addendum: Uint8Array | undefined
+  try {
+    addendum = await log.document(index, entry)
+  } catch (error) {
+    if (!(error instanceof TreelineError) || !['FORBIDDEN', 'UNAUTHENTICATED'].includes(error.code)) throw error
+    throw new TreelineError(error.code, `what entry ${index} is asked for stands only in its payload: ${error.message}`)
+  }
+  return addendum && parseEnvelope(splitAddendum(addendum).document)
+}
+
+/** Whether the text stands in a JSON document: as it is spelled, or in a string of it. */
+function holds(payload: Uint8Array, text: string): boolean {
+  const wanted = text.toLowerCase()
+  const spelled = new TextDecoder().decode(payload)
+  return spelled.toLowerCase().includes(wanted) || inStrings(JSON.parse(spelled), wanted)
+}
+
+function inStrings(value: unknown, wanted: string): boolean {
+  if (typeof value === 'string') return value.toLowerCase().includes(wanted)
+  if (typeof value !== 'object' || value === null) return false
+  return Object.entries(value).some(([name, inner]) => name.toLowerCase().includes(wanted) || inStrings(inner, wanted))
+}
