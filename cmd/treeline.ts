@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { main } from './cli.ts'
+import { diffCommand } from './client/diff.ts'
 import { keygenCommand } from './client/keygen.ts'
 import { policyCommands } from './client/policy.ts'
 import { evidenceCommand, getCommand, proofCommand } from './client/read.ts'
 import { redactCommand } from './client/redact.ts'
 import { replayCommand } from './client/replay.ts'
+import { searchCommand } from './client/search.ts'
 import { drainCommand, submitCommand } from './client/submit.ts'
 import { trustCommand } from './client/trust.ts'
 import { verifyCommand } from './client/verify.ts'
@@ -17,7 +19,9 @@ await main('treeline', 'Logs events of machine-learning pipelines, and proves wh
   proofCommand,
   evidenceCommand,
   verifyCommand,
+  searchCommand,
   replayCommand,
+  diffCommand,
   ...policyCommands,
   redactCommand,
   trustCommand,

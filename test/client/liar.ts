@@ -31,7 +31,7 @@ export async function liarBefore(t: Test, target: string): Promise<Liar> {
         const { 'content-length': _, 'transfer-encoding': __, ...kept } = answer.headers
         const said = liar.lie?.(path, body)
         if (said === null) outgoing.writeHead(404).end()
-        else outgoing.writeHead(answer.statusCode ?? 500, kept).end(said ?? body)
+        else outgoing.writeHead(said === undefined ? (answer.statusCode ?? 500) : 200, kept).end(said ?? body)
       })
     })
     onward.on('error', () => outgoing.destroy())

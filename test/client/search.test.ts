@@ -1,5 +1,6 @@
 import t from 'tap'
 import { HttpSource } from '../../src/client/http-source.ts'
+import { listEvents, requireSame } from '../../src/client/listing.ts'
 import { parseQuery, type QueryTexts, queryParameters } from '../../src/client/query.ts'
 import { VerifiedLog } from '../../src/client/scan.ts'
 import { search } from '../../src/client/search.ts'
@@ -160,4 +161,56 @@ t.test('filters are strict, and have one spelling for the server', (t) => {
   )
   t.equal(queryParameters(parseQuery({ artifact: 'ab', kind: 'genesis' })).toString(), 'artifact=ab&kind=genesis')
   t.end()
+})
+
+t.test('an answer of the server is held against what was found', async (t) => {
+  const query = parseQuery({ artifact: digestOf(10) })
+  const known = { found: [10, 11], unsure: [30], size: 275 }
+  const cases: [what: string, pages: object[], why: RegExp | undefined][] = [
+    ['all', [{ events: [10, 11], next: null }], undefined],
+    [
+      'all, on two pages',
+      [
+        { events: [10], next: 11 },
+        { events: [11], next: null },
+      ],
+      undefined,
+    ],
+    [
+      'all, after a page without any',
+      [
+        { events: [], next: 10 },
+        { events: [10, 11], next: null },
+      ],
+      undefined,
+    ],
+    ['what may match', [{ events: [10, 11, 30], next: null }], undefined],
+    ['what is newer than the scan', [{ events: [10, 11, 275], next: null }], undefined],
+    ['what its index has', [{ events: [10], next: null, completeTo: 11 }], undefined],
+    ['one too few', [{ events: [10], next: null }], /leaves out 11$/],
+    ['none', [{ events: [], next: null }], /leaves out 10, 11$/],
+    ['one that its index has not', [{ events: [], next: null, completeTo: 11 }], /leaves out 10$/],
+    ['one too many', [{ events: [10, 11, 12], next: null }], /lists 12, which does not match/],
+    ['others', [{ events: [9, 12], next: null }], /leaves out 10, 11, and lists 9, 12, which do not match/],
+    ['out of order', [{ events: [11, 10], next: null }], /entry 10 is listed out of order/],
+    ['one twice', [{ events: [10, 10], next: null }], /out of order/],
+    ['for ever', [{ events: [], next: 0 }], /the same again/],
+    ['backwards', [{ events: [10], next: 3 }], /one before/],
+    ['no list', [{ events: null, next: null }], /not a list/],
+    ['no index', [{ events: ['x'], next: null }], /index is not an index/],
+    ['no end', [{ events: [10, 11], next: null, completeTo: null }], /completeTo is not an index/],
+  ]
+  for (const [what, pages, why] of cases) {
+    let page = 0
+    one.liar.lie = (path) => {
+      if (!path.startsWith('/test/v1/events?artifact=')) return undefined
+      const { events, ...rest } = { completeTo: 275, events: null as unknown, ...pages[page++] }
+      const list = Array.isArray(events) ? events.map((index) => ({ index })) : events
+      return JSON.stringify({ events: list, ...rest })
+    }
+    const compared = listEvents(lied, query).then((listing) => requireSame(listing, known))
+    if (why === undefined) await t.resolves(compared, what)
+    else await t.rejects(compared, { code: 'INVALID_PROOF', message: why }, what)
+  }
+  one.liar.lie = undefined
 })
