@@ -216,6 +216,22 @@ export const operations = {
     answers: { 200: { description: 'a graph', content: json('Lineage') } },
     refusals: ['UNKNOWN_PARAMETER', 'STORAGE_FAILED'],
   }),
+  streamEvents: describe({
+    id: 'streamEvents',
+    tag: 'events',
+    summary: 'Entries as they are published (server-sent events)',
+    description:
+      'Each event has the index of its entry as id and an Event without its envelope as data; an event of the name checkpoint follows with the published head that covers what came before. Begins behind Last-Event-ID, else at from, else with the next entry that is published. Ends when the reader takes nothing for half a minute, and when the server stops: a reader comes back with the last id that it has.',
+    query: query({ from: NUMBER }),
+    headers: { 'last-event-id': { type: 'string', pattern: '^(0|[1-9][0-9]{0,15})$' } },
+    answers: {
+      200: {
+        description: 'a stream that does not end by itself',
+        content: { 'text/event-stream': { schema: { type: 'string' } } },
+      },
+    },
+    refusals: ['UNKNOWN_INDEX', 'UNKNOWN_PARAMETER'],
+  }),
   getEvidence: describe({
     id: 'getEvidence',
     tag: 'events',

@@ -18,6 +18,7 @@ import { fromFramework, sendProblem } from './problems.ts'
 import { proofRoutes } from './proofs.ts'
 import { rawRoutes } from './raw.ts'
 import type { ServedLogs } from './served-log.ts'
+import { type StreamLimits, streamRoute } from './stream.ts'
 import { tileRoutes } from './tiles.ts'
 
 export interface ServerOptions {
@@ -39,6 +40,7 @@ export interface ServerOptions {
   readonly metrics?: Metrics
   /** Search and lineage of the logs with events. */
   readonly projections?: Projections | undefined
+  readonly streams?: StreamLimits
 }
 
 /** On every answer: none of them is a page, and a browser must not guess otherwise. */
@@ -152,6 +154,7 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
   })
   listRoutes(app, logs, options.projections)
   lineageRoutes(app, logs, options.projections)
+  streamRoute(app, logs, gate, options.streams)
   await app.ready()
   return app
 }

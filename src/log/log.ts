@@ -51,6 +51,8 @@ export interface Log {
   readonly published: PublishedHead | undefined
   /** A published head with a full quorum that covers `size` entries, waited for `patience` ms at most. */
   witnessed(size: number, patience: number): Promise<PublishedHead | undefined>
+  /** The first published head that covers `size` entries: waited for `patience` ms at most, or until the signal. */
+  covering(size: number, patience: number, signal: AbortSignal): Promise<PublishedHead | undefined>
   /** What each witness is at; empty in a log without. */
   readonly witnesses: readonly WitnessState[]
   /** How long a commit has been waiting to be published, seconds. */
@@ -189,6 +191,10 @@ export class SigningLog implements Log {
     if (this.#cosigners === undefined) return undefined
     const head = await this.#publisher.covering(size, patience)
     return head?.witnessed ? head : undefined
+  }
+
+  covering(size: number, patience: number, signal: AbortSignal): Promise<PublishedHead | undefined> {
+    return this.#publisher.covering(size, patience, signal)
   }
 
   get witnesses(): readonly WitnessState[] {

@@ -69,15 +69,19 @@ export class Publisher {
     }, wait)
   }
 
-  /** The first head that covers `size` entries and is published within `patience` (ms), or undefined. */
-  async covering(size: number, patience: number): Promise<PublishedHead | undefined> {
+  /** The first head that covers `size` entries and is published within `patience` (ms) and before the signal, or undefined. */
+  async covering(size: number, patience: number, signal?: AbortSignal): Promise<PublishedHead | undefined> {
     if (this.#published !== undefined && this.#published.size >= size) return this.#published
+    if (signal?.aborted) return undefined
     const { promise, resolve } = Promise.withResolvers<PublishedHead | undefined>()
     const waiting = { size, resolve }
-    const timer = setTimeout(() => resolve(undefined), patience)
+    const giveUp = (): void => resolve(undefined)
+    const timer = setTimeout(giveUp, patience)
+    signal?.addEventListener('abort', giveUp)
     this.#waiting.add(waiting)
     const head = await promise
     clearTimeout(timer)
+    signal?.removeEventListener('abort', giveUp)
     this.#waiting.delete(waiting)
     return head
   }

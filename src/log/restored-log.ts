@@ -3,6 +3,7 @@
  * ahead of every copy, so the lost log has signed what is not here, and a second history over the same sizes would be a fork. Nothing in this
  * file, or below it, takes a key.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { equal } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { VerifierKey } from '../core/note.ts'
@@ -76,6 +77,13 @@ export class RestoredLog implements Log {
 
   async witnessed(size: number): Promise<PublishedHead | undefined> {
     return this.published.witnessed && size <= this.published.size ? this.published : undefined
+  }
+
+  /** Nothing is ever published again. */
+  async covering(size: number, patience: number, signal: AbortSignal): Promise<PublishedHead | undefined> {
+    if (size <= this.published.size) return this.published
+    await sleep(patience, undefined, { signal }).catch(() => {})
+    return undefined
   }
 
   append(): Promise<Appended> {
