@@ -218,7 +218,11 @@ function report(program: string, error: unknown): number {
     return EXIT.bug
   }
   console.error(`${program}: ${printable(error.message)} (${printable(error.code)})`)
-  if (USAGE.has(error.code)) return EXIT.usage
-  if (UNVERIFIED.has(error.code)) return EXIT.unverified
-  return UNREACHABLE.has(error.code) ? EXIT.unreachable : EXIT.refused
+  return exitOf(error.code)
+}
+
+export function exitOf(code: Code): number {
+  if (USAGE.has(code)) return EXIT.usage
+  if (UNVERIFIED.has(code)) return EXIT.unverified
+  return UNREACHABLE.has(code) ? EXIT.unreachable : EXIT.refused
 }

@@ -2,6 +2,7 @@
 import { main } from './cli.ts'
 import { diffCommand } from './client/diff.ts'
 import { keygenCommand } from './client/keygen.ts'
+import { monitorCommand } from './client/monitor.ts'
 import { policyCommands } from './client/policy.ts'
 import { evidenceCommand, getCommand, proofCommand } from './client/read.ts'
 import { redactCommand } from './client/redact.ts'
@@ -22,6 +23,7 @@ await main('treeline', 'Logs events of machine-learning pipelines, and proves wh
   searchCommand,
   replayCommand,
   diffCommand,
+  monitorCommand,
   ...policyCommands,
   redactCommand,
   trustCommand,
