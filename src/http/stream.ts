@@ -22,7 +22,7 @@ export interface StreamLimits {
   readonly most: number
 }
 
-export const STREAM_LIMITS: StreamLimits = { heartbeat: 15_000, slow: 30_000, most: 512 }
+const STREAM_LIMITS: StreamLimits = { heartbeat: 15_000, slow: 30_000, most: 512 }
 
 /** Entries in one piece: some 100 kB, which with the buffer of the socket is all that a stream holds. */
 const PIECE = 64
