@@ -9,6 +9,7 @@ import { redactCommand } from './client/redact.ts'
 import { replayCommand } from './client/replay.ts'
 import { searchCommand } from './client/search.ts'
 import { drainCommand, submitCommand } from './client/submit.ts'
+import { blastRadiusCommand, traceCommand } from './client/trace.ts'
 import { trustCommand } from './client/trust.ts'
 import { verifyCommand } from './client/verify.ts'
 
@@ -20,6 +21,8 @@ await main('treeline', 'Logs events of machine-learning pipelines, and proves wh
   proofCommand,
   evidenceCommand,
   verifyCommand,
+  traceCommand,
+  blastRadiusCommand,
   searchCommand,
   replayCommand,
   diffCommand,

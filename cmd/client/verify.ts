@@ -1,4 +1,8 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { findingsOf, sayFindings } from '../../src/client/findings.ts'
+import { verifyReport } from '../../src/client/report.ts'
+import { sayQuestion } from '../../src/client/report-instructions.ts'
 import { canonicalOf } from '../../src/client/signing-key.ts'
 import { hashFile } from '../../src/client/statement.ts'
 import { requireArtifact, verifyFile } from '../../src/client/verify.ts'
@@ -9,8 +13,8 @@ import { JSON_FLAG, oneOperand, readPublicKey, readTrust, TRUST_FLAG } from './c
 
 export const verifyCommand: Command = {
   name: 'verify',
-  operands: 'FILE',
-  summary: 'Verifies an evidence file, a tlog-proof, a receipt, or evidence that a log is at fault, offline.',
+  operands: 'FILE|FOLDER',
+  summary: 'Verifies an evidence file, a tlog-proof, a receipt, evidence that a log is at fault, or a report, offline.',
   flags: [
     TRUST_FLAG,
     { name: 'genesis', value: 'HEX', help: "leaf hash of the log's first entry, as treeline trust showed it" },
@@ -21,7 +25,9 @@ export const verifyCommand: Command = {
     JSON_FLAG,
   ],
   async run(options, operands) {
-    const file = readInput(oneOperand(operands, 'FILE'))
+    const operand = oneOperand(operands, 'FILE or FOLDER')
+    if (statSync(operand, { throwIfNoEntry: false })?.isDirectory()) return verifyFolder(options, operand)
+    const file = readInput(operand)
     const entry = options.get('entry')
     const genesis = genesisOf(options.get('genesis'))
     const trust = readTrust(options)
@@ -65,6 +71,46 @@ export const verifyCommand: Command = {
       )
     return EXIT.done
   },
+}
+
+/** A report: see src/client/report.ts. */
+function verifyFolder(options: Options, folder: string): number {
+  for (const flag of ['genesis', 'artifact', 'entry', 'envelope', 'public-key'])
+    if (options.get(flag) !== undefined) throw usage(`--${flag} goes with a file, not with the folder of a report`)
+  const { report, events } = verifyReport(readFolder(folder), readTrust(options))
+  const { lineage, faults, logs, made } = report
+  if (options.is('json')) console.log(JSON.stringify({ report: report.question, made, events: events.length, faults }))
+  else
+    console.log(
+      [
+        `verified: a report of ${lineage.events.length} events and ${lineage.artifacts.length} artifacts, made ${new Date(made).toISOString()}`,
+        sayQuestion(report),
+        ...logs.map(({ log, origin, scanned }) =>
+          scanned === null
+            ? `${log} (${origin}): what its server told of`
+            : `${log} (${origin}): whoever made it says that all ${scanned} entries were read`,
+        ),
+        ...faults.map((fault) => `whoever made it says: ${fault}`),
+      ]
+        .map(printable)
+        .join('\n  '),
+    )
+  return EXIT.done
+}
+
+/** Far more than a report has. */
+const MAX_FILES = 1_000_000
+
+function readFolder(folder: string): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>()
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (entry.isDirectory()) continue
+    const file = join(entry.parentPath, entry.name)
+    // What is no plain file (a link out of the folder, a pipe) is no part of a report.
+    if (!entry.isFile() || files.size >= MAX_FILES) throw usage(`${file} is no file of a report`)
+    files.set(relative(folder, file), new Uint8Array(readFileSync(file)))
+  }
+  return files
 }
 
 function genesisOf(text: string | undefined): Uint8Array | undefined {

@@ -1,0 +1,304 @@
+/**
+ * Lineage with proof. A server answers what an artifact came from or reached; each event of its answer is fetched with its evidence and verified
+ * against the trust policy, and the graph is made again from that evidence alone. What the server said and the evidence does not, and the other
+ * way round, is a fault, and is named. What a server leaves out altogether only a scan of its logs can show (`complete`).
+ */
+import { equal, toBase64, toUtf8 } from '../core/bytes.ts'
+import type { Checkpoint } from '../core/checkpoint.ts'
+import { TreelineError } from '../core/errors.ts'
+import type { Lineage, LineageEdge, LineageStep } from '../core/lineage.ts'
+import { type Hash, verifyConsistency } from '../core/merkle.ts'
+import { parseProof } from '../core/proof-file.ts'
+import { verifyCheckpoint, type WitnessPolicy, withoutQuorum } from '../core/witness-policy.ts'
+import { ahead } from './ahead.ts'
+import { requirePrefix, type SignedHead } from './fork.ts'
+import { AcceptedHeads } from './heads.ts'
+import { HttpSource } from './http-source.ts'
+import { type AnsweredLog, fetchLineage, type LineageAnswer, type Question } from './lineage-answer.ts'
+import { originOf, type ProvedEvent, provedLineage, provedStep } from './proved-lineage.ts'
+import { fetchConsistency } from './reads.ts'
+import { scanLineage } from './scan-lineage.ts'
+import { PASSING, type Transport } from './transport.ts'
+import { stateFolder } from './trusted-log.ts'
+import { verifyFile } from './verify.ts'
+
+export interface TraceParts {
+  /** Of a log by its name on the server. */
+  readonly open: (log: string) => Transport
+  /** The log that is asked. */
+  readonly log: string
+  readonly trust: WitnessPolicy
+  /** Where the newest checkpoint that was seen of each log is kept. */
+  readonly state: string
+  readonly question: Question
+  /** Read the logs whole, so that nothing can be left out. */
+  readonly complete: boolean
+  readonly progress?: (what: string, done: number, total: number) => void
+}
+
+/** One log of a trace, and how the checkpoints of its evidence are parts of its head. */
+export interface TracedLog {
+  readonly log: string
+  readonly origin: string
+  readonly head: SignedHead
+  readonly consistency: readonly { readonly size: number; readonly hashes: readonly Hash[] }[]
+  /** How many entries were read, where the log was read whole. */
+  readonly scanned: number | null
+}
+
+export interface TracedEvent extends ProvedEvent {
+  /** The evidence file. */
+  readonly file: Uint8Array
+}
+
+export interface Trace {
+  readonly question: Question
+  /** Made from the evidence alone. */
+  readonly lineage: Lineage
+  readonly events: readonly TracedEvent[]
+  readonly logs: readonly TracedLog[]
+  /** Where what the server said is not what was proved. */
+  readonly faults: readonly string[]
+  /** What may be missing, and is nobody's fault. */
+  readonly notices: readonly string[]
+}
+
+/** The most edges of an answer, for each thing that it may list. */
+const EDGES_PER_NODE = 8
+/** Evidence that is fetched at once. */
+const EVIDENCE_AHEAD = 8
+
+type Place = { readonly log: string; readonly index: number }
+const placeOf = ({ log, index }: Place): string => `${log} ${index}`
+const edgesOf = ({ log, index, artifacts }: LineageStep): LineageEdge[] =>
+  artifacts.map(({ role, algorithm, digest }) => ({ log, index, artifact: `${algorithm}:${digest}`, role }))
+const sayEdge = (edge: LineageEdge): string => `${sayPlace(edge)} ${VERBS[edge.role]} ${edge.artifact}`
+const VERBS = { produced: 'produced', consumed: 'consumed', examined: 'examined', file: 'lists as a file' } as const
+const sayPlace = ({ log, index }: Place): string => `event ${index} of ${log}`
+
+/** Throws what `fetchLineage` and the transport do, and UNVERIFIED_NOTE for a log that the trust policy does not accept. */
+export async function trace(parts: TraceParts): Promise<Trace> {
+  return new Tracer(parts).run()
+}
+
+class Tracer {
+  readonly #parts: TraceParts
+  readonly #faults = new Set<string>()
+  readonly #notices = new Set<string>()
+  readonly #events = new Map<string, TracedEvent>()
+  readonly #heads = new Map<string, SignedHead>()
+  readonly #origins = new Map<string, string>()
+
+  constructor(parts: TraceParts) {
+    this.#parts = parts
+  }
+
+  async run(): Promise<Trace> {
+    const { question, complete } = this.#parts
+    const answer = await fetchLineage(this.#open(this.#parts.log), question)
+    this.#requireAnswered(answer)
+    for (const log of answer.logs) await this.#head(log)
+
+    const scan = complete ? await this.#scan(answer) : undefined
+    const listed: Place[] = [...answer.events, ...(scan?.lineage.events ?? [])]
+    const marks: Place[] = [...answer.events, ...(scan?.lineage.events ?? [])].flatMap(({ marks }) => marks)
+    await this.#fetch([...listed, ...(await this.#rivals(answer)), ...marks])
+
+    const all = [...this.#events.values()]
+    const lineage = provedLineage(question, all)
+    this.#compare(answer, lineage)
+    return {
+      question,
+      lineage: { ...lineage, truncated: lineage.truncated || answer.truncated },
+      events: all,
+      logs: await this.#logs(scan?.sizes),
+      faults: [...this.#faults],
+      notices: [...this.#notices],
+    }
+  }
+
+  #open(log: string): Transport {
+    return this.#parts.open(log)
+  }
+
+  /** An answer to another question proves nothing about this one. */
+  #requireAnswered({ start, direction, depth }: LineageAnswer): void {
+    const { question } = this.#parts
+    const same = question.artifact === undefined || (start.length === 1 && start[0] === question.artifact)
+    if (!same || direction !== question.direction || depth > question.depth)
+      throw new TreelineError('INVALID_PROOF', 'the answer of the log is wrong: it is to another question')
+  }
+
+  /** The published head, once it is shown to go on from what was seen before. */
+  async #head({ log, origin, completeTo, checkpoint }: AnsweredLog): Promise<void> {
+    const { trust, state } = this.#parts
+    if (!trust.logs.some(({ key }) => key.name === origin))
+      throw new TreelineError(
+        'UNVERIFIED_NOTE',
+        `the lineage leads through ${origin}, of which the trust policy has no key: add its log line (treeline trust)`,
+      )
+    const transport = this.#open(log)
+    const heads = new AcceptedHeads({ folder: stateFolder(state, origin), origin, trust })
+    const { head, shown } = await heads.advance(transport, await transport.get('checkpoint'))
+    if (shown.checkpoint.size < head.checkpoint.size)
+      this.#faults.add(
+        `${log} serves an old head: ${shown.checkpoint.size} entries, after it has shown ${head.checkpoint.size}`,
+      )
+    const answered = verifyCheckpoint(toUtf8(checkpoint), withoutQuorum(trust))
+    if (answered.checkpoint.origin !== origin || BigInt(completeTo) > answered.checkpoint.size)
+      throw new TreelineError(
+        'INVALID_PROOF',
+        `the answer of the log is wrong: its head of ${log} is not one of ${origin}`,
+      )
+    if (BigInt(completeTo) < head.checkpoint.size)
+      this.#notices.add(`the index of ${log} is at ${completeTo} of ${head.checkpoint.size} entries: ask again later`)
+    this.#heads.set(log, head)
+    this.#origins.set(log, origin)
+  }
+
+  async #scan(answer: LineageAnswer) {
+    const { question, trust, progress } = this.#parts
+    const scan = await scanLineage({
+      question,
+      trust,
+      logs: [...this.#heads].map(([log, { note }]) => ({
+        log,
+        origin: this.#origins.get(log)!,
+        note,
+        source: new HttpSource(this.#open(log)),
+      })),
+      ...(progress && { progress: (log, done, total) => progress(`reading ${log}`, done, total) }),
+    })
+    if (answer.truncated || scan.lineage.truncated) return scan
+    const told = new Set(answer.events.map(placeOf))
+    for (const event of scan.lineage.events)
+      if (!told.has(placeOf(event))) this.#faults.add(`the server leaves out ${sayPlace(event)} (${event.type})`)
+    const marks = (events: Lineage['events']) =>
+      events.flatMap((event) => event.marks.map((mark) => `${mark.kind} of ${sayPlace(event)} by ${sayPlace(mark)}`))
+    const shown = new Set(marks(answer.events))
+    for (const mark of marks(scan.lineage.events))
+      if (!shown.has(mark)) this.#faults.add(`the server leaves out the ${mark}`)
+    for (const notice of scan.notices) this.#notices.add(notice)
+    return scan
+  }
+
+  /** Where several events produced one artifact, all of them: that they contradict each other is for the evidence to say. */
+  async #rivals({ artifacts }: LineageAnswer): Promise<Place[]> {
+    const found: Place[] = []
+    for (const { id } of artifacts.filter(({ producers }) => producers > 1)) {
+      const question = { artifact: id, direction: 'up', depth: 1, limit: this.#parts.question.limit } as const
+      const { edges } = await fetchLineage(this.#open(this.#parts.log), question)
+      found.push(...edges.filter(({ artifact, role }) => artifact === id && role === 'produced'))
+    }
+    return found
+  }
+
+  async #fetch(places: readonly Place[]): Promise<void> {
+    const { progress } = this.#parts
+    const wanted = [...new Map(places.map((place) => [placeOf(place), place])).values()]
+    let done = 0
+    for await (const one of ahead(wanted, EVIDENCE_AHEAD, (place) => this.#evidence(place))) {
+      if (one !== undefined) this.#events.set(placeOf({ log: one.log, index: one.evidence.index }), one)
+      progress?.('fetching evidence', ++done, wanted.length)
+    }
+  }
+
+  /** Undefined, and a fault, where the server does not give what it told of, or gives something else. */
+  async #evidence(place: Place): Promise<TracedEvent | undefined> {
+    const { log, index } = place
+    const origin = this.#origins.get(log)
+    try {
+      if (origin === undefined) throw new TreelineError('INVALID_PROOF', 'it is in a log that the answer does not list')
+      const file = await this.#open(log).get(`v1/evidence/${index}`)
+      const verified = verifyFile({ file, trust: this.#parts.trust })
+      if (verified.kind !== 'evidence') throw new TreelineError('INVALID_PROOF', 'it is no evidence file')
+      const { evidence } = verified
+      if (originOf(evidence) !== origin || evidence.index !== index)
+        throw new TreelineError('INVALID_PROOF', `it is of ${evidence.index} of ${originOf(evidence)}`)
+      provedStep({ log, evidence })
+      return { log, evidence, file }
+    } catch (error) {
+      if (!(error instanceof TreelineError) || PASSING.has(error.code)) throw error
+      this.#faults.add(`${sayPlace(place)}, which the server lists, is not proved: ${error.message}`)
+      return undefined
+    }
+  }
+
+  /** What the server said against what was proved. */
+  #compare(answer: LineageAnswer, lineage: Lineage): void {
+    const { since, until, limit } = this.#parts.question
+    const steps = new Map([...this.#events].map(([place, one]) => [place, provedStep(one)]))
+    const told = new Set(answer.edges.map(sayEdge))
+    for (const edge of answer.edges) {
+      const step = steps.get(placeOf(edge))
+      if (step !== undefined && !edgesOf(step).some((one) => sayEdge(one) === sayEdge(edge)))
+        this.#faults.add(`the server invents that ${sayEdge(edge)}`)
+    }
+    const listed = new Set(answer.artifacts.map(({ id }) => id))
+    // Where an answer has as many edges as it may have, one that is missing is no lie.
+    const full = answer.truncated && answer.edges.length >= limit * EDGES_PER_NODE
+    for (const event of answer.events) {
+      const step = steps.get(placeOf(event))
+      if (step === undefined) continue
+      const { time, type, keys, signers = [] } = step
+      for (const [name, said, real] of [
+        ['time', event.time, time],
+        ['type', event.type, type],
+        ['keys', event.keys.join(', '), keys.join(', ')],
+        ['signers', event.signers.join(', '), signers.join(', ')],
+      ])
+        if (said !== real) this.#faults.add(`the server says ${name} ${said} of ${sayPlace(event)}: it is ${real}`)
+      for (const edge of edgesOf(step))
+        if (listed.has(edge.artifact) && !told.has(sayEdge(edge)) && !full)
+          this.#faults.add(`the server hides that ${sayEdge(edge)}`)
+    }
+    if (answer.truncated || since !== undefined || until !== undefined) return
+    for (const { id } of lineage.artifacts)
+      if (!listed.has(id)) this.#faults.add(`the server hides ${id}, to which events that it lists lead`)
+  }
+
+  async #logs(sizes: ReadonlyMap<string, number> | undefined): Promise<TracedLog[]> {
+    const logs: TracedLog[] = []
+    for (const [log, head] of this.#heads) {
+      const origin = this.#origins.get(log)!
+      const evidence = [...this.#events.values()].filter((one) => one.log === log)
+      const scanned = sizes?.get(log) ?? null
+      if (evidence.length === 0 && scanned === null) continue
+      const checkpoints = evidence.map((one) => ({ file: one.file, checkpoint: one.evidence.checkpoint.checkpoint }))
+      logs.push({ log, origin, head, scanned, consistency: await this.#consistency(log, head, checkpoints) })
+    }
+    return logs
+  }
+
+  /** Proofs that all evidence of a log is of one tree. */
+  async #consistency(
+    log: string,
+    head: SignedHead,
+    checkpoints: readonly { readonly file: Uint8Array; readonly checkpoint: Checkpoint }[],
+  ) {
+    const transport = this.#open(log)
+    const found = new Map<string, { readonly size: number; readonly hashes: readonly Hash[] }>()
+    const { size, root, origin } = head.checkpoint
+    const folder = stateFolder(this.#parts.state, origin)
+    const { evidence } = new AcceptedHeads({ folder, origin, trust: this.#parts.trust })
+    for (const { checkpoint, file } of checkpoints) {
+      const key = `${checkpoint.size} ${toBase64(checkpoint.root)}`
+      if (found.has(key)) continue
+      if (checkpoint.size > size) {
+        this.#faults.add(
+          `${log} serves an old head: ${size} entries, and evidence under its checkpoint of ${checkpoint.size}`,
+        )
+        continue
+      }
+      const hashes = checkpoint.size < size ? await fetchConsistency(transport, checkpoint.size, size) : []
+      const one =
+        checkpoint.size < size
+          ? verifyConsistency(checkpoint.size, size, checkpoint.root, root, hashes)
+          : equal(checkpoint.root, root)
+      // Writes the proof of a fork down, where it is one.
+      if (!one) await requirePrefix(transport, { note: parseProof(file).checkpoint, checkpoint }, head, evidence)
+      found.set(key, { size: Number(checkpoint.size), hashes })
+    }
+    return [...found.values()].filter(({ size: old }) => BigInt(old) < size).sort((a, b) => a.size - b.size)
+  }
+}
