@@ -84,8 +84,8 @@ export const blastRadiusCommand: Command = {
 }
 
 const limitsOf = (options: Options) => ({
-  depth: options.integer('depth', 0, 1_000_000),
-  limit: options.integer('limit', 1, 1_000_000),
+  depth: options.integer('depth', 0, 1_000),
+  limit: options.integer('limit', 1, 20_000),
 })
 
 /** `algorithm:hex`, hex alone for SHA-256, or a file that is hashed. */
@@ -93,7 +93,7 @@ async function artifactOf(text: string): Promise<string> {
   if (existsSync(text)) return `sha256:${await hashFile(text)}`
   const hex = text.toLowerCase()
   if (/^[0-9a-f]{64}$/.test(hex)) return `sha256:${hex}`
-  const [, algorithm = '', digest = ''] = /^([!-9;-~]{1,64}):((?:[0-9a-fA-F]{2}){1,64})$/.exec(text) ?? []
+  const [, algorithm = '', digest = ''] = /^([A-Za-z0-9._+-]{1,64}):((?:[0-9a-fA-F]{2}){1,64})$/.exec(text) ?? []
   if (algorithm === '') throw usage(`${text} is neither a file nor a digest such as sha256:…`)
   return `${algorithm}:${digest.toLowerCase()}`
 }

@@ -42,7 +42,7 @@ export async function fetchLineage(transport: Transport, question: Question): Pr
     if (since !== undefined) query.set('since', String(since))
     if (until !== undefined) query.set('until', String(until))
   }
-  const path = artifact === undefined ? 'v1/lineage' : `v1/lineage/${encodeURIComponent(artifact)}`
+  const path = artifact === undefined ? 'v1/lineage' : `v1/lineage/${artifact}`
   return parseLineage(await transport.json(`${path}?${query}`))
 }
 

@@ -3,6 +3,7 @@
  * against the trust policy, and the graph is made again from that evidence alone. What the server said and the evidence does not, and the other
  * way round, is a fault, and is named. What a server leaves out altogether only a scan of its logs can show (`complete`).
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { equal, toBase64, toUtf8 } from '../core/bytes.ts'
 import type { Checkpoint } from '../core/checkpoint.ts'
 import { TreelineError } from '../core/errors.ts'
@@ -37,7 +38,7 @@ export interface TraceParts {
 }
 
 /** One log of a trace, and how the checkpoints of its evidence are parts of its head. */
-export interface TracedLog {
+interface TracedLog {
   readonly log: string
   readonly origin: string
   readonly head: SignedHead
@@ -46,7 +47,7 @@ export interface TracedLog {
   readonly scanned: number | null
 }
 
-export interface TracedEvent extends ProvedEvent {
+interface TracedEvent extends ProvedEvent {
   /** The evidence file. */
   readonly file: Uint8Array
 }
@@ -65,10 +66,14 @@ export interface Trace {
 
 /** The most edges of an answer, for each thing that it may list. */
 const EDGES_PER_NODE = 8
+/** How long to wait for an index that is behind, and how often to look, ms. */
+const INDEX_PATIENCE = 5_000
+const INDEX_LOOK = 100
 /** Evidence that is fetched at once. */
 const EVIDENCE_AHEAD = 8
 
 type Place = { readonly log: string; readonly index: number }
+const sizeIn = (note: string): number => Number(note.split('\n')[1])
 const placeOf = ({ log, index }: Place): string => `${log} ${index}`
 const edgesOf = ({ log, index, artifacts }: LineageStep): LineageEdge[] =>
   artifacts.map(({ role, algorithm, digest }) => ({ log, index, artifact: `${algorithm}:${digest}`, role }))
@@ -95,7 +100,7 @@ class Tracer {
 
   async run(): Promise<Trace> {
     const { question, complete } = this.#parts
-    const answer = await fetchLineage(this.#open(this.#parts.log), question)
+    const answer = await this.#ask()
     this.#requireAnswered(answer)
     for (const log of answer.logs) await this.#head(log)
 
@@ -121,10 +126,23 @@ class Tracer {
     return this.#parts.open(log)
   }
 
+  /** The index runs behind the log: what was logged a moment ago is worth waiting for. */
+  async #ask(): Promise<LineageAnswer> {
+    const transport = this.#open(this.#parts.log)
+    const end = performance.now() + Math.min(transport.patience, INDEX_PATIENCE)
+    for (;;) {
+      const answer = await fetchLineage(transport, this.#parts.question)
+      const behind = answer.logs.some(({ completeTo, checkpoint }) => completeTo < sizeIn(checkpoint))
+      if (!behind || performance.now() > end) return answer
+      await sleep(INDEX_LOOK)
+    }
+  }
+
   /** An answer to another question proves nothing about this one. */
   #requireAnswered({ start, direction, depth }: LineageAnswer): void {
     const { question } = this.#parts
-    const same = question.artifact === undefined || (start.length === 1 && start[0] === question.artifact)
+    // No start: the server says that it knows no such artifact.
+    const same = question.artifact === undefined || start.every((id) => id === question.artifact)
     if (!same || direction !== question.direction || depth > question.depth)
       throw new TreelineError('INVALID_PROOF', 'the answer of the log is wrong: it is to another question')
   }
@@ -170,11 +188,17 @@ class Tracer {
       ...(progress && { progress: (log, done, total) => progress(`reading ${log}`, done, total) }),
     })
     if (answer.truncated || scan.lineage.truncated) return scan
+    const indexed = new Map(answer.logs.map(({ log, completeTo }) => [log, completeTo]))
+    // An index that is behind does not hide what it has not seen.
+    const known = ({ log, index }: Place): boolean => index < (indexed.get(log) ?? 0)
     const told = new Set(answer.events.map(placeOf))
     for (const event of scan.lineage.events)
-      if (!told.has(placeOf(event))) this.#faults.add(`the server leaves out ${sayPlace(event)} (${event.type})`)
+      if (known(event) && !told.has(placeOf(event)))
+        this.#faults.add(`the server leaves out ${sayPlace(event)} (${event.type})`)
     const marks = (events: Lineage['events']) =>
-      events.flatMap((event) => event.marks.map((mark) => `${mark.kind} of ${sayPlace(event)} by ${sayPlace(mark)}`))
+      events.flatMap((event) =>
+        event.marks.filter(known).map((mark) => `${mark.kind} of ${sayPlace(event)} by ${sayPlace(mark)}`),
+      )
     const shown = new Set(marks(answer.events))
     for (const mark of marks(scan.lineage.events))
       if (!shown.has(mark)) this.#faults.add(`the server leaves out the ${mark}`)
@@ -253,8 +277,9 @@ class Tracer {
           this.#faults.add(`the server hides that ${sayEdge(edge)}`)
     }
     if (answer.truncated || since !== undefined || until !== undefined) return
-    for (const { id } of lineage.artifacts)
-      if (!listed.has(id)) this.#faults.add(`the server hides ${id}, to which events that it lists lead`)
+    for (const { id, distance } of lineage.artifacts)
+      if (!listed.has(id) && distance > 0)
+        this.#faults.add(`the server hides ${id}, to which events that it lists lead`)
   }
 
   async #logs(sizes: ReadonlyMap<string, number> | undefined): Promise<TracedLog[]> {

@@ -12,7 +12,7 @@ type Test = { teardown(f: () => unknown): unknown }
 
 export const trainer = new Actor()
 export const intruder = new Actor()
-export const sha = (name: string): string => createHash('sha256').update(name).digest('hex')
+const sha = (name: string): string => createHash('sha256').update(name).digest('hex')
 export const idOf = (name: string): string => `sha256:${sha(name)}`
 const resource = (name: string) => ({ name, digest: { sha256: sha(name) } })
 
@@ -37,7 +37,7 @@ export const step = ({ type = 'step', consumed = [], produced = [], by = trainer
   )
 
 /** A statement about the event at an index. */
-export const mark = (kind: 'quarantine' | 'supersedes', index: number, reason: string): string =>
+const mark = (kind: 'quarantine' | 'supersedes', index: number, reason: string): string =>
   envelope(
     IN_TOTO,
     {

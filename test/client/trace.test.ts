@@ -22,7 +22,7 @@ async function traced(
   t: Test,
   { complete = false, state = temporaryFolder(t), lie, ...question }: Asked,
 ): Promise<Trace> {
-  const transport = new Transport({ url: history.url, patience: 0 })
+  const transport = new Transport({ url: history.url, patience: 5_000 })
   liar.lie = lie
   try {
     return await trace({
