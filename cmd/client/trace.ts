@@ -160,7 +160,12 @@ async function ask(options: Options, question: Question): Promise<Trace> {
   const [base, name] = [url.slice(0, url.lastIndexOf('/')), url.slice(url.lastIndexOf('/') + 1)]
   const connection = transportOptions(options, url)
   const trust = readTrust(options)
-  trustedOrigin(trust, url)
+  const known = new Map([
+    ...trust.logs.flatMap(({ key, url: at = '' }): [string, string][] =>
+      at.startsWith(`${base}/`) ? [[at.slice(base.length + 1).replace(/\/$/, ''), key.name]] : [],
+    ),
+    [name, trustedOrigin(trust, url)],
+  ])
   const open = new Map<string, Transport>()
   const bar = progressBar('proving')
   try {
@@ -171,6 +176,7 @@ async function ask(options: Options, question: Question): Promise<Trace> {
         return transport
       },
       log: name,
+      known,
       trust,
       state: options.need('state'),
       question,

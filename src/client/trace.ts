@@ -28,6 +28,8 @@ export interface TraceParts {
   readonly open: (log: string) => Transport
   /** The log that is asked. */
   readonly log: string
+  /** Origins of logs of the server that the reader knows, by their names there; the one that is asked is among them. */
+  readonly known: ReadonlyMap<string, string>
   readonly trust: WitnessPolicy
   /** Where the newest checkpoint that was seen of each log is kept. */
   readonly state: string
@@ -102,7 +104,12 @@ class Tracer {
     const { question, complete } = this.#parts
     const answer = await this.#ask()
     this.#requireAnswered(answer)
-    for (const log of answer.logs) await this.#head(log)
+    for (const log of answer.logs) await this.#answered(log)
+    for (const [log, origin] of this.#parts.known) {
+      if (this.#heads.has(log)) continue
+      this.#faults.add(`the server leaves the log ${log} out of its answer`)
+      await this.#head(log, origin)
+    }
 
     const scan = complete ? await this.#scan(answer) : undefined
     const listed: Place[] = [...answer.events, ...(scan?.lineage.events ?? [])]
@@ -147,21 +154,19 @@ class Tracer {
       throw new TreelineError('INVALID_PROOF', 'the answer of the log is wrong: it is to another question')
   }
 
-  /** The published head, once it is shown to go on from what was seen before. */
-  async #head({ log, origin, completeTo, checkpoint }: AnsweredLog): Promise<void> {
-    const { trust, state } = this.#parts
+  async #answered({ log, origin, completeTo, checkpoint }: AnsweredLog): Promise<void> {
+    const { trust, known } = this.#parts
+    if ((known.get(log) ?? origin) !== origin)
+      throw new TreelineError(
+        'INVALID_PROOF',
+        `the answer of the log is wrong: ${log} is ${known.get(log)}, not ${origin}`,
+      )
     if (!trust.logs.some(({ key }) => key.name === origin))
       throw new TreelineError(
         'UNVERIFIED_NOTE',
         `the lineage leads through ${origin}, of which the trust policy has no key: add its log line (treeline trust)`,
       )
-    const transport = this.#open(log)
-    const heads = new AcceptedHeads({ folder: stateFolder(state, origin), origin, trust })
-    const { head, shown } = await heads.advance(transport, await transport.get('checkpoint'))
-    if (shown.checkpoint.size < head.checkpoint.size)
-      this.#faults.add(
-        `${log} serves an old head: ${shown.checkpoint.size} entries, after it has shown ${head.checkpoint.size}`,
-      )
+    const head = await this.#head(log, origin)
     const answered = verifyCheckpoint(toUtf8(checkpoint), withoutQuorum(trust))
     if (answered.checkpoint.origin !== origin || BigInt(completeTo) > answered.checkpoint.size)
       throw new TreelineError(
@@ -170,8 +175,21 @@ class Tracer {
       )
     if (BigInt(completeTo) < head.checkpoint.size)
       this.#notices.add(`the index of ${log} is at ${completeTo} of ${head.checkpoint.size} entries: ask again later`)
+  }
+
+  /** The published head, once it is shown to go on from what was seen before. */
+  async #head(log: string, origin: string): Promise<SignedHead> {
+    const { trust, state } = this.#parts
+    const transport = this.#open(log)
+    const heads = new AcceptedHeads({ folder: stateFolder(state, origin), origin, trust })
+    const { head, shown } = await heads.advance(transport, await transport.get('checkpoint'))
+    if (shown.checkpoint.size < head.checkpoint.size)
+      this.#faults.add(
+        `${log} serves an old head: ${shown.checkpoint.size} entries, after it has shown ${head.checkpoint.size}`,
+      )
     this.#heads.set(log, head)
     this.#origins.set(log, origin)
+    return head
   }
 
   async #scan(answer: LineageAnswer) {

@@ -8,7 +8,7 @@ import { Transport } from '../../src/client/transport.ts'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import type { Lineage } from '../../src/core/lineage.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
-import { temporaryFolder } from '../support/server.ts'
+import { ORIGIN, temporaryFolder } from '../support/server.ts'
 import { idOf, intruder, MANY, SCRIPT, step, tracedLog, trainer } from './history.ts'
 import type { Lie } from './liar.ts'
 
@@ -28,6 +28,7 @@ async function traced(
     return await trace({
       open: () => transport,
       log: 'test',
+      known: new Map([['test', ORIGIN]]),
       trust,
       state,
       question: { direction: 'down', depth: 64, limit: 1_000, ...question } as Question,
@@ -206,6 +207,19 @@ t.test('a lying server is named', async (t) => {
     t.strictSame((await traced(t, { ...ask, state })).faults, [])
     const again = await traced(t, { artifact: idOf('raw.csv'), depth: 1, state, lie })
     t.match(again.faults.join(), /serves an old head: 10 entries, after it has shown 11/)
+  })
+  await t.test('it leaves the whole log out', async (t) => {
+    const lie = lineageLie((answer) => {
+      for (const part of ['start', 'artifacts', 'events', 'edges', 'logs']) answer[part] = []
+    })
+    const { faults, lineage } = await traced(t, { ...ask, complete: true, lie })
+    t.match(faults.join(), 'the server leaves the log test out of its answer')
+    t.strictSame(indexes(lineage), [2, 3, 4, 5, 10])
+    const swapped = lineageLie(({ logs }) => (logs[0].origin = 'log.example/other'))
+    await t.rejects(traced(t, { ...ask, lie: swapped }), {
+      code: 'INVALID_PROOF',
+      message: /test is log.example\/test/,
+    })
   })
   await t.test('and none of it is needed of an honest one', async (t) => {
     t.strictSame((await traced(t, { ...ask, complete: true })).faults, [])
