@@ -25,10 +25,3 @@ export function findLog(logs: ServedLogs, name: string): ServedLog {
     throw new TreelineError('UNKNOWN_LOG', `this server has no log "${name.slice(0, 64)}": GET /v1/logs lists them`)
   return log
 }
-
-/** Throws UNKNOWN_LOG, and NOT_FOUND for a raw log. */
-export function findEvents(logs: ServedLogs, name: string): EventLog {
-  const { events } = findLog(logs, name)
-  if (events === undefined) throw new TreelineError('NOT_FOUND', `${name} is a raw log: it has no events`)
-  return events
-}

@@ -18,7 +18,7 @@ export interface Liar {
   readonly asked: string[]
 }
 
-async function liarBefore(t: Test, target: string): Promise<Liar> {
+export async function liarBefore(t: Test, target: string): Promise<Liar> {
   const liar: { url: string; lie: Lie | undefined; asked: string[] } = { url: '', lie: undefined, asked: [] }
   const server = createServer((incoming, outgoing) => {
     const { method, headers, url: path = '/' } = incoming
