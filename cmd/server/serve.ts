@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { TreelineError } from '../../src/core/errors.ts'
@@ -22,6 +23,9 @@ const MIB = 2 ** 20
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 /** Requests a minute of one address, where strangers can ask. An audit of 10 million entries reads 39,000 bundles. */
 const RATES: RateLimits = { reads: 12_000, writes: 60_000 }
+
+/** Made by `npm run build`; where it was never run, / is a plain page. */
+const EXPLORER = fileURLToPath(new URL('../../dist/explorer', import.meta.url))
 
 export const serveCommand: Command = {
   name: 'serve',
@@ -125,6 +129,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       logger,
       metrics,
       projections: opened.projections,
+      explorer: EXPLORER,
     })
     url = await app.listen({ host, port })
   } catch (error) {

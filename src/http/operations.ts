@@ -384,7 +384,14 @@ export const operations = {
   getPage: describe({
     id: 'getPage',
     tag: 'server',
-    summary: 'A page that lists the logs',
+    summary: 'The explorer, or the page at /logs where it is not built',
+    answers: { 200: { description: 'the page', content: { 'text/html': { schema: { type: 'string' } } } } },
+    refusals: OF_A_READ,
+  }),
+  getPlainPage: describe({
+    id: 'getPlainPage',
+    tag: 'server',
+    summary: 'A page that lists the logs, without any script',
     answers: { 200: { description: 'the page', content: { 'text/html': { schema: { type: 'string' } } } } },
     refusals: OF_A_READ,
   }),

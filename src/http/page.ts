@@ -1,7 +1,7 @@
-/** The page at /: the logs of this server, for people. Nothing in it runs. */
+/** The plain page: the logs of this server, for people. Nothing in it runs. At /logs, and at / as long as no explorer is built. */
 import { createHash } from 'node:crypto'
 import helmet from '@fastify/helmet'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TREE } from './auth.ts'
 import { operations } from './operations.ts'
 import type { ServedLog, ServedLogs } from './served-log.ts'
@@ -13,7 +13,7 @@ dt{color:color-mix(in srgb,currentColor 75%,transparent)}dd{margin:0;overflow-wr
 @media (max-width:30rem){dl{grid-template-columns:1fr}}`
 
 /** In a context of its own: the headers of a page cost time on a route that answers bytes to programs. */
-export async function pageRoute(app: FastifyInstance, logs: ServedLogs): Promise<void> {
+export async function pageRoutes(app: FastifyInstance, logs: ServedLogs, atRoot: boolean): Promise<void> {
   await app.register(async (pages) => {
     // The policy of all other answers allows no style, and would go before the page's own.
     pages.addHook('onRequest', (_request, reply, done) => {
@@ -36,10 +36,12 @@ export async function pageRoute(app: FastifyInstance, logs: ServedLogs): Promise
       // The server sets it on every answer, where it speaks TLS.
       strictTransportSecurity: false,
     })
-    pages.get('/', { config: TREE, schema: operations.getPage }, async (request, reply) => {
-      const visible = [...logs.values()].filter(({ log }) => request.reader!.may(log.name, 'tree'))
+    const answer = async ({ reader }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+      const visible = [...logs.values()].filter(({ log }) => reader!.may(log.name, 'tree'))
       return reply.type('text/html; charset=utf-8').header('cache-control', 'no-cache').send(page(visible))
-    })
+    }
+    if (atRoot) pages.get('/', { config: TREE, schema: operations.getPage }, answer)
+    pages.get('/logs', { config: TREE, schema: operations.getPlainPage }, answer)
   })
 }
 

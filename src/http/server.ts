@@ -5,6 +5,7 @@ import { TreelineError } from '../core/errors.ts'
 import type { Projections } from '../log/projections.ts'
 import { type Gate, guardRoutes, keepPrivate, OPEN } from './auth.ts'
 import { eventRoutes } from './events.ts'
+import { explorerRoutes, readExplorer } from './explorer.ts'
 import { healthRoutes } from './health.ts'
 import { codingOf, limitRates, NODE_LIMITS, type RateLimits, refuseConnection, TIMEOUTS, takeBodies } from './limits.ts'
 import { lineageRoutes } from './lineage.ts'
@@ -13,7 +14,7 @@ import { type Logger, recordRequests, requestIdOf, SILENT } from './logging.ts'
 import { allowedMethods } from './methods.ts'
 import { Metrics, metricsRoute } from './metrics.ts'
 import { describeApi } from './openapi.ts'
-import { pageRoute } from './page.ts'
+import { pageRoutes } from './page.ts'
 import { fromFramework, sendProblem } from './problems.ts'
 import { proofRoutes } from './proofs.ts'
 import { rawRoutes } from './raw.ts'
@@ -41,6 +42,8 @@ export interface ServerOptions {
   /** Search and lineage of the logs with events. */
   readonly projections?: Projections | undefined
   readonly streams?: StreamLimits
+  /** Folder of the built explorer. Where there is none, / is the plain page. */
+  readonly explorer?: string
 }
 
 /** On every answer: none of them is a page, and a browser must not guess otherwise. */
@@ -143,7 +146,9 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
   await describeApi(app)
   healthRoutes(app, logs, gate)
   metricsRoute(app, metrics)
-  await pageRoute(app, logs)
+  const explorer = options.explorer === undefined ? undefined : readExplorer(options.explorer)
+  if (explorer !== undefined) explorerRoutes(app, explorer)
+  await pageRoutes(app, logs, explorer === undefined)
   tileRoutes(app, logs)
   rawRoutes(app, logs)
   proofRoutes(app, logs)

@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { TreelineError } from '../core/errors.ts'
 import { parseTilePath, tileWidth } from '../core/tile.ts'
 import { TREE } from './auth.ts'
+import { acceptsGzip } from './gzip.ts'
 import { operations } from './operations.ts'
 import { findLog, type ServedLogs } from './served-log.ts'
 
@@ -56,16 +57,4 @@ function notFound<T>(parse: () => T): T {
   } catch (error) {
     throw new TreelineError('NOT_FOUND', (error as Error).message)
   }
-}
-
-/** RFC 9110 section 12.5.3, as far as one coding needs it. */
-function acceptsGzip(header: string | undefined): boolean {
-  const codings = (header ?? '').split(',').map((part) =>
-    part
-      .trim()
-      .toLowerCase()
-      .split(/\s*;\s*/),
-  )
-  const coding = codings.find(([name]) => name === 'gzip') ?? codings.find(([name]) => name === '*')
-  return coding !== undefined && !coding.slice(1).some((parameter) => /^q=0(\.0*)?$/.test(parameter))
 }

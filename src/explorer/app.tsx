@@ -1,0 +1,144 @@
+/** The frame around the views: where one is, where one can go, and what is dropped anywhere on the page. */
+import type { JSX } from 'preact'
+import { useEffect, useReducer, useRef, useState } from 'preact/hooks'
+import { lineageHref, parseRoute, type Route } from './route.ts'
+import { useSession } from './session.ts'
+import { TokenForm } from './token-form.tsx'
+import { CheckView } from './views/check.tsx'
+import { EventView } from './views/event.tsx'
+import { EventsView } from './views/events.tsx'
+import { LineageView } from './views/lineage.tsx'
+import { LogsView } from './views/logs.tsx'
+import { TimelineView } from './views/timeline.tsx'
+import { TrustView } from './views/trust.tsx'
+
+export function App(): JSX.Element {
+  const session = useSession()
+  const [, redraw] = useReducer((n: number, _: undefined) => n + 1, 0)
+  const route = useRoute()
+  useEffect(() => session.subscribe(() => redraw(undefined)), [session])
+  const dragging = useDrop((files) => {
+    session.drop(files)
+    location.hash = '#/check'
+  })
+  const main = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // Whoever does not see the page must hear that it is another one now.
+    main.current?.focus({ preventScroll: true })
+    scrollTo(0, 0)
+  }, [placeOf(route)])
+  return (
+    <>
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
+        Skip to the content
+      </button>
+      <header>
+        <a class="name" href="#/">
+          Treeline
+        </a>
+        <nav aria-label="Views">
+          <NavLink href="#/" here={['logs', 'events', 'event', 'timeline'].includes(route.view)}>
+            Logs
+          </NavLink>
+          <NavLink href={lineageHref('')} here={route.view === 'lineage'}>
+            Lineage
+          </NavLink>
+          <NavLink href="#/check" here={route.view === 'check'}>
+            Verify a file
+          </NavLink>
+          <NavLink href="#/trust" here={route.view === 'trust'}>
+            Trust
+          </NavLink>
+        </nav>
+      </header>
+      <main id="main" ref={main} tabIndex={-1}>
+        {session.refused !== undefined && <TokenForm refusal={session.refused} />}
+        <View route={route} />
+      </main>
+      {dragging && <div class="dropping">Drop to verify here. Evidence never leaves this browser.</div>}
+      <footer>
+        <p>
+          What is marked as verified was recomputed here from bytes. The server is not believed. <a href="/docs">API</a>
+        </p>
+      </footer>
+    </>
+  )
+}
+
+const NavLink = ({ href, here, children }: { href: string; here: boolean; children: string }): JSX.Element => (
+  <a href={href} {...(here && { 'aria-current': 'page' as const })}>
+    {children}
+  </a>
+)
+
+function View({ route }: { route: Route }): JSX.Element {
+  if (route.view === 'events')
+    return <EventsView key={`${route.log}?${route.query}`} log={route.log} query={route.query} />
+  if (route.view === 'event')
+    return <EventView key={`${route.log}/${route.index}`} log={route.log} index={route.index} />
+  if (route.view === 'timeline') return <TimelineView key={route.log} log={route.log} size={route.size} />
+  if (route.view === 'lineage')
+    return <LineageView key={placeOf(route)} artifact={route.artifact} direction={route.direction} />
+  if (route.view === 'check') return <CheckView />
+  if (route.view === 'trust') return <TrustView />
+  return <LogsView />
+}
+
+/** Two routes with one place are one page to the reader: moving the slider is not going elsewhere. */
+const placeOf = (route: Route): string =>
+  route.view === 'timeline'
+    ? `timeline ${route.log}`
+    : JSON.stringify({ ...route, query: 'query' in route && `${route.query}` })
+
+function useRoute(): Route {
+  const [route, setRoute] = useState(() => parseRoute(location.hash))
+  useEffect(() => {
+    const changed = () => setRoute(parseRoute(location.hash))
+    addEventListener('hashchange', changed)
+    return () => removeEventListener('hashchange', changed)
+  }, [])
+  return route
+}
+
+/** Files that are dropped anywhere, with those in folders. */
+function useDrop(take: (files: readonly File[]) => void): boolean {
+  const [dragging, setDragging] = useState(false)
+  useEffect(() => {
+    const over = (event: DragEvent) => {
+      if (!event.dataTransfer?.types.includes('Files')) return
+      event.preventDefault()
+      setDragging(true)
+    }
+    const leave = (event: DragEvent) => event.relatedTarget === null && setDragging(false)
+    const drop = (event: DragEvent) => {
+      event.preventDefault()
+      setDragging(false)
+      const items = [...(event.dataTransfer?.items ?? [])]
+      // Before anything is awaited: afterwards the browser has emptied the list.
+      const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null)
+      void Promise.all(entries.map(filesOf)).then((files) => take(files.flat()))
+    }
+    addEventListener('dragover', over)
+    addEventListener('dragleave', leave)
+    addEventListener('drop', drop)
+    return () => {
+      removeEventListener('dragover', over)
+      removeEventListener('dragleave', leave)
+      removeEventListener('drop', drop)
+    }
+  }, [])
+  return dragging
+}
+
+async function filesOf(entry: FileSystemEntry): Promise<File[]> {
+  if (entry.isFile)
+    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))]
+  const reader = (entry as FileSystemDirectoryEntry).createReader()
+  const files: File[] = []
+  // It hands out a hundred at a time, and says that it is done with an empty list.
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject))
+    if (some.length === 0) return files
+    files.push(...(await Promise.all(some.map(filesOf))).flat())
+  }
+}

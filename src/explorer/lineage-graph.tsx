@@ -1,0 +1,208 @@
+/** The lineage as a picture that can be zoomed and moved. The table beside it says the same. */
+import type { JSX } from 'preact'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { type CheckedLineage, eventId } from './lineage-check.ts'
+import { type Drawn, type LineageNode, layOut, NODE_HEIGHT, NODE_WIDTH, type Placed } from './lineage-layout.ts'
+import { eventHref, lineageHref } from './route.ts'
+import { Mark } from './ui.tsx'
+
+interface Box {
+  readonly x: number
+  readonly y: number
+  readonly width: number
+}
+
+const MARGIN = 16
+
+export function LineageGraphDrawing({ checked }: { checked: CheckedLineage }): JSX.Element {
+  const layout = useMemo(() => layOut(checked.lineage), [checked])
+  const frame = useRef<SVGSVGElement>(null)
+  const [size, setSize] = useState({ width: 800, height: 480 })
+  const fit = (width: number, height: number): Box => {
+    const wide = Math.max(layout.width + 2 * MARGIN, ((layout.height + 2 * MARGIN) * width) / height, width)
+    return { x: (layout.width - wide) / 2, y: -MARGIN, width: Math.min(wide, Math.max(width * 1.6, 700)) }
+  }
+  const [box, setBox] = useState<Box>(() => fit(800, 480))
+  useEffect(() => {
+    const { clientWidth: width } = frame.current!.parentElement!
+    const height = Math.round(
+      Math.min(620, Math.max(260, (layout.height + 2 * MARGIN) * Math.max(1, width / (layout.width + 2 * MARGIN)))),
+    )
+    setSize({ width, height })
+    const first = fit(width, height)
+    const start = layout.nodes.find(({ node }) => node.kind === 'artifact' && checked.lineage.start.includes(node.id))
+    // Where not all fits, what was asked for is in the middle.
+    const whole = first.width >= layout.width
+    const y = start === undefined ? 0 : start.y - (first.width * height) / width / 2
+    const lowest = Math.max(-MARGIN, layout.height + MARGIN - (first.width * height) / width)
+    setBox({
+      ...first,
+      x: whole || start === undefined ? first.x : start.x - first.width / 2,
+      y: Math.min(Math.max(-MARGIN, y), lowest),
+    })
+  }, [layout])
+  const zoom = (factor: number) =>
+    setBox((b) => {
+      const width = Math.min(Math.max(b.width * factor, 240), 20_000)
+      const grown = width - b.width
+      return { width, x: b.x - grown / 2, y: b.y - (grown * size.height) / size.width / 2 }
+    })
+  const move = (x: number, y: number) => setBox((b) => ({ ...b, x: b.x + x * b.width, y: b.y + y * b.width }))
+  const drag = useDrag(frame, setBox)
+  const keys: Readonly<Record<string, () => void>> = {
+    '+': () => zoom(0.8),
+    '-': () => zoom(1.25),
+    ArrowLeft: () => move(-0.1, 0),
+    ArrowRight: () => move(0.1, 0),
+    ArrowUp: () => move(0, -0.1),
+    ArrowDown: () => move(0, 0.1),
+  }
+  const viewBox = `${box.x} ${box.y} ${box.width} ${(box.width * size.height) / size.width}`
+  return (
+    <figure class="lineage">
+      <div class="tools">
+        <button type="button" onClick={() => zoom(0.8)} aria-label="Zoom in">
+          +
+        </button>
+        <button type="button" onClick={() => zoom(1.25)} aria-label="Zoom out">
+          −
+        </button>
+        <button
+          type="button"
+          onClick={() =>
+            setBox({
+              ...fit(size.width, size.height),
+              width: Math.max(layout.width + 2 * MARGIN, size.width),
+              x: -MARGIN,
+              y: -MARGIN,
+            })
+          }
+        >
+          Whole width
+        </button>
+      </div>
+      <svg
+        ref={frame}
+        role="group"
+        aria-label="Lineage graph. Arrow keys move it, plus and minus zoom. The list below says the same."
+        tabIndex={0}
+        width={size.width}
+        height={size.height}
+        viewBox={viewBox}
+        onKeyDown={(event) => {
+          const act = event.target === event.currentTarget ? keys[event.key] : undefined
+          if (act === undefined) return
+          event.preventDefault()
+          act()
+        }}
+        {...drag}
+      >
+        {layout.edges.map((edge, i) => (
+          <Edge key={i} edge={edge} />
+        ))}
+        {layout.nodes.map((placed) => (
+          <Node key={placed.node.id} placed={placed} checked={checked} />
+        ))}
+      </svg>
+      <figcaption class="quiet">
+        Time goes down. Boxes are events, rounded ones artifacts; dashed lines lead to events that only examined.
+      </figcaption>
+    </figure>
+  )
+}
+
+function useDrag(
+  frame: { readonly current: SVGSVGElement | null },
+  setBox: (change: (box: Box) => Box) => void,
+): Record<string, unknown> {
+  const last = useRef<readonly [number, number]>()
+  return {
+    onPointerDown: (event: PointerEvent) => {
+      if (!(event.target instanceof Element) || event.target.closest('a') !== null) return
+      last.current = [event.clientX, event.clientY]
+      frame.current?.setPointerCapture(event.pointerId)
+    },
+    onPointerMove: (event: PointerEvent) => {
+      const from = last.current
+      if (from === undefined) return
+      last.current = [event.clientX, event.clientY]
+      const width = frame.current!.clientWidth
+      setBox((b) => ({
+        ...b,
+        x: b.x - ((event.clientX - from[0]) * b.width) / width,
+        y: b.y - ((event.clientY - from[1]) * b.width) / width,
+      }))
+    },
+    onPointerUp: () => {
+      last.current = undefined
+    },
+  }
+}
+
+function Edge({ edge: { role, points } }: { edge: Drawn }): JSX.Element {
+  const [first, ...rest] = points
+  let [x, y] = first!
+  let path = `M${x} ${y}`
+  for (const [nextX, nextY] of rest) {
+    const middle = (y + nextY) / 2
+    path += `C${x} ${middle} ${nextX} ${middle} ${nextX} ${nextY}`
+    ;[x, y] = [nextX, nextY]
+  }
+  return <path class={`edge ${role}`} d={path} />
+}
+
+const clip = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text)
+
+export const typeName = (type: string): string => type.replace(/^(urn:treeline:|https?:\/\/)/, '')
+
+function Node({ placed: { node, x, y }, checked }: { placed: Placed; checked: CheckedLineage }): JSX.Element {
+  const [left, top] = [x - NODE_WIDTH / 2, y - NODE_HEIGHT / 2]
+  const start = node.kind === 'artifact' && checked.lineage.start.includes(node.id)
+  const text = node.kind === 'artifact' ? artifactText(node) : eventText(node)
+  const href =
+    node.kind === 'artifact'
+      ? lineageHref(node.id, checked.lineage.direction)
+      : eventHref(node.event.log, node.event.index)
+  const marked = node.kind === 'event' && node.event.marks.length > 0
+  return (
+    <a
+      href={href}
+      aria-label={text.join(', ')}
+      class={`node ${node.kind}${start ? ' start' : ''}${marked ? ' marked' : ''}`}
+    >
+      <title>{node.kind === 'artifact' ? node.id : node.event.type}</title>
+      <rect
+        x={left}
+        y={top}
+        width={NODE_WIDTH}
+        height={NODE_HEIGHT}
+        rx={node.kind === 'artifact' ? NODE_HEIGHT / 2 : 3}
+      />
+      <text x={left + (node.kind === 'event' ? 30 : 18)} y={top + 20}>
+        {clip(text[0], node.kind === 'event' ? 24 : 25)}
+      </text>
+      <text class="second" x={left + (node.kind === 'event' ? 30 : 18)} y={top + 38}>
+        {clip(text[1], node.kind === 'event' ? 27 : 28)}
+      </text>
+      {node.kind === 'event' && (
+        <svg x={left + 8} y={top + 10} width={16} height={16}>
+          <Mark state={checked.states.get(eventId(node.event))!.state} />
+        </svg>
+      )}
+    </a>
+  )
+}
+
+function artifactText({
+  artifact: { id, names, producers },
+}: Extract<LineageNode, { kind: 'artifact' }>): [string, string] {
+  const [algorithm = '', hex = ''] = id.split(':')
+  const digest = `${algorithm}:${hex.slice(0, 12)}…`
+  const conflict = producers > 1 ? `${producers} producers · ` : ''
+  return names?.[0] === undefined ? [digest, conflict || 'artifact'] : [names[0], `${conflict}${digest}`]
+}
+
+const eventText = ({ event }: Extract<LineageNode, { kind: 'event' }>): [string, string] => [
+  typeName(event.type),
+  `${event.marks.length > 0 ? `${event.marks[0]!.kind} · ` : ''}${event.log} ${event.index} · ${event.signers.join(', ')}`,
+]

@@ -1,0 +1,102 @@
+/** What the views share: the server's answers, whom the reader trusts, and heads that were verified a moment ago. */
+import { createContext } from 'preact'
+import { useContext } from 'preact/hooks'
+import type { LogList, PolicyAnswer } from '../../schemas/types.ts'
+import type { VerifierKey } from '../core/note.ts'
+import { parseVkey } from '../core/vkey.ts'
+import { Api, ApiError } from './api.ts'
+import { type Head, type ListedLog, loadHead } from './head.ts'
+import { Trust } from './trust.ts'
+
+export class Session {
+  readonly api = new Api()
+  readonly trust: Trust
+  /** Files that were dropped and not looked at yet. */
+  dropped: readonly File[] = []
+  /** Changes whenever what was loaded may be another now. */
+  version = 0
+  refused: ApiError | undefined
+  /** As the server named them when it was asked last: what is dropped makes nobody ask again. */
+  #named: readonly VerifierKey[] = []
+  readonly #listeners = new Set<() => void>()
+  #logs: Promise<LogList> | undefined
+  readonly #heads = new Map<string, Promise<Head>>()
+  readonly #names = new Map<string, Promise<ReadonlyMap<string, string>>>()
+
+  constructor(storage: Storage | undefined) {
+    this.trust = new Trust(storage)
+    this.trust.onChange = () => this.reload()
+    this.api.onRefused = (error) => {
+      this.refused = error
+      this.#tell()
+    }
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  useToken(token: string): void {
+    this.api.token = token
+    this.refused = undefined
+    this.reload()
+  }
+
+  drop(files: readonly File[]): void {
+    this.dropped = files
+    this.version++
+    this.#tell()
+  }
+
+  /** Forgets every answer, and asks again. */
+  reload(): void {
+    this.#logs = undefined
+    this.#heads.clear()
+    this.#names.clear()
+    this.version++
+    this.#tell()
+  }
+
+  logs(): Promise<LogList> {
+    this.#logs ??= this.api.json<LogList>('/v1/logs').then((logs) => {
+      if (!Array.isArray(logs)) throw new ApiError(0, 'WRONG_ANSWER', 'The answer is not a list of logs.')
+      this.#named = logs.map(({ vkey }) => parseVkey(vkey))
+      return logs
+    })
+    return this.#logs
+  }
+
+  readonly namedKeys = (origin: string): readonly VerifierKey[] => this.#named.filter(({ name }) => name === origin)
+
+  async log(name: string): Promise<ListedLog> {
+    const found = (await this.logs()).find((log) => log.name === name)
+    if (found === undefined) throw new ApiError(0, 'UNKNOWN_LOG', `There is no log "${name}" here that you may read.`)
+    return found
+  }
+
+  head(log: ListedLog): Promise<Head> {
+    const head = this.#heads.get(log.name) ?? loadHead(this.api, this.trust, log)
+    this.#heads.set(log.name, head)
+    return head
+  }
+
+  /** Names of signers by key id, as the policy in force has them: a convenience, the ids are what is verified. */
+  names(log: ListedLog): Promise<ReadonlyMap<string, string>> {
+    const names =
+      this.#names.get(log.name) ??
+      this.api.json<PolicyAnswer>(`/${log.name}/v1/policy`).then(
+        ({ policy }) => new Map(policy.signers.map(({ id, name }) => [id, name])),
+        () => new Map<string, string>(),
+      )
+    this.#names.set(log.name, names)
+    return names
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+export const SessionContext = createContext<Session>(undefined as unknown as Session)
+export const useSession = (): Session => useContext(SessionContext)

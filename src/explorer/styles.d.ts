@@ -1,0 +1,2 @@
+/** Stylesheets are for the bundler: it makes one file of them. */
+declare module '*.css'
