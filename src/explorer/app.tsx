@@ -2,7 +2,7 @@
 import type { JSX } from 'preact'
 import { useEffect, useReducer, useRef, useState } from 'preact/hooks'
 import { lineageHref, parseRoute, type Route } from './route.ts'
-import { useSession } from './session.ts'
+import { type DroppedFile, useSession } from './session.ts'
 import { TokenForm } from './token-form.tsx'
 import { CheckView } from './views/check.tsx'
 import { EventView } from './views/event.tsx'
@@ -22,11 +22,15 @@ export function App(): JSX.Element {
     location.hash = '#/check'
   })
   const main = useRef<HTMLElement>(null)
+  const place = placeOf(route)
+  const shown = useRef(place)
   useEffect(() => {
+    if (shown.current === place) return
+    shown.current = place
     // Whoever does not see the page must hear that it is another one now.
     main.current?.focus({ preventScroll: true })
     scrollTo(0, 0)
-  }, [placeOf(route)])
+  }, [place])
   return (
     <>
       <button type="button" class="skip" onClick={() => main.current?.focus()}>
@@ -101,7 +105,7 @@ function useRoute(): Route {
 }
 
 /** Files that are dropped anywhere, with those in folders. */
-function useDrop(take: (files: readonly File[]) => void): boolean {
+function useDrop(take: (files: readonly DroppedFile[]) => void): boolean {
   const [dragging, setDragging] = useState(false)
   useEffect(() => {
     const over = (event: DragEvent) => {
@@ -113,10 +117,13 @@ function useDrop(take: (files: readonly File[]) => void): boolean {
     const drop = (event: DragEvent) => {
       event.preventDefault()
       setDragging(false)
-      const items = [...(event.dataTransfer?.items ?? [])]
       // Before anything is awaited: afterwards the browser has emptied the list.
-      const entries = items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null)
-      void Promise.all(entries.map(filesOf)).then((files) => take(files.flat()))
+      const found = [...(event.dataTransfer?.items ?? [])].map((item) => {
+        const entry = item.webkitGetAsEntry()
+        const file = entry === null ? item.getAsFile() : null
+        return entry !== null ? filesOf(entry) : file === null ? [] : [{ name: file.name, file }]
+      })
+      void Promise.all(found).then((files) => take(files.flat()))
     }
     addEventListener('dragover', over)
     addEventListener('dragleave', leave)
@@ -130,11 +137,13 @@ function useDrop(take: (files: readonly File[]) => void): boolean {
   return dragging
 }
 
-async function filesOf(entry: FileSystemEntry): Promise<File[]> {
-  if (entry.isFile)
-    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))]
+async function filesOf(entry: FileSystemEntry): Promise<DroppedFile[]> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))
+    return [{ name: entry.fullPath.replace(/^\//, ''), file }]
+  }
   const reader = (entry as FileSystemDirectoryEntry).createReader()
-  const files: File[] = []
+  const files: DroppedFile[] = []
   // It hands out a hundred at a time, and says that it is done with an empty list.
   for (;;) {
     const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject))

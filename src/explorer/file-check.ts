@@ -102,7 +102,7 @@ function factsOf({ entry, checkpoint, earlier, signers, genesis }: VerifiedEvide
       : []),
     ['Time of the log', iso(entry.time)],
     ...(after.length > 0 ? ([['Witnesses: after', iso(Math.min(...after))]] as const) : []),
-    ...(before.length > 0 ? ([['Witnesses: not after', iso(Math.min(...before))]] as const) : []),
+    ...(before.length > 0 ? ([['Witnesses: not after', iso(Math.min(...before) + 999)]] as const) : []),
     ['Genesis', toHex(genesis)],
   ]
 }

@@ -34,7 +34,7 @@ export function recognise(name: string, bytes: Uint8Array): KnownFile {
 function kindOf(document: JsonObject): FileKind {
   if ('checkpoint' in document && 'hashes' in document && 'entry' in document) return 'receipt'
   if ('payloadType' in document && 'signatures' in document) return 'envelope'
-  return document.kind === 'treeline-report' || ('events' in document && 'logs' in document) ? 'report' : 'other'
+  return typeof document.format === 'string' && document.format.startsWith('treeline.report@') ? 'report' : 'other'
 }
 
 function objectOf(text: string): JsonObject | undefined {

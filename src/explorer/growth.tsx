@@ -15,6 +15,7 @@ export function Growth({ curve, size }: { curve: readonly (readonly [number, num
   useEffect(() => {
     const element = place.current!
     const color = (name: string) => getComputedStyle(element).getPropertyValue(name)
+    const span = (curve.at(-1)![0] - curve[0]![0]) / 1000
     const make = () => {
       plot.current?.destroy()
       const axis = {
@@ -29,7 +30,10 @@ export function Growth({ curve, size }: { curve: readonly (readonly [number, num
         cursor: { show: false },
         select: { show: false, left: 0, top: 0, width: 0, height: 0 },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
-        axes: [axis, { ...axis, size: 60 }],
+        axes: [
+          { ...axis, space: 130, values: (_u, splits) => splits.map((seconds) => timeLabel(seconds, span)) },
+          { ...axis, size: 60 },
+        ],
         series: [{}, { stroke: color('--accent'), width: 2, points: { show: curve.length < 30 } }],
         scales: { y: { range: (_u, _min, max) => [0, Math.max(1, max)] } },
         hooks: { draw: [(u) => drawMark(u, marked.current, color('--text'))] },
@@ -53,6 +57,13 @@ export function Growth({ curve, size }: { curve: readonly (readonly [number, num
   const [first, last] = [curve[0]!, curve.at(-1)!]
   const label = `Growth: ${first[1]} entries at ${timeText(first[0])}, ${last[1]} at ${timeText(last[0])}`
   return <div class="growth" ref={place} role="img" aria-label={label} />
+}
+
+/** As in the rest of the page: UTC, the day first where there is more than one. */
+function timeLabel(seconds: number, span: number): string {
+  const iso = new Date(seconds * 1000).toISOString()
+  if (span < 86_400) return iso.slice(11, 19)
+  return span < 20 * 86_400 ? `${iso.slice(5, 10)} ${iso.slice(11, 16)}` : iso.slice(0, 10)
 }
 
 function drawMark(plot: uPlot, size: number, color: string): void {

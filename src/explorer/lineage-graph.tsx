@@ -13,14 +13,18 @@ interface Box {
 }
 
 const MARGIN = 16
+/** Scale of the first view, where the whole would be smaller. */
+const SMALLEST = 0.85
 
 export function LineageGraphDrawing({ checked }: { checked: CheckedLineage }): JSX.Element {
   const layout = useMemo(() => layOut(checked.lineage), [checked])
   const frame = useRef<SVGSVGElement>(null)
   const [size, setSize] = useState({ width: 800, height: 480 })
+  /** Letters stay readable: what does not fit at this scale is reached by moving. */
   const fit = (width: number, height: number): Box => {
-    const wide = Math.max(layout.width + 2 * MARGIN, ((layout.height + 2 * MARGIN) * width) / height, width)
-    return { x: (layout.width - wide) / 2, y: -MARGIN, width: Math.min(wide, Math.max(width * 1.6, 700)) }
+    const whole = Math.max(layout.width + 2 * MARGIN, ((layout.height + 2 * MARGIN) * width) / height, width)
+    const wide = Math.min(whole, width / SMALLEST)
+    return { x: (layout.width - wide) / 2, y: -MARGIN, width: wide }
   }
   const [box, setBox] = useState<Box>(() => fit(800, 480))
   useEffect(() => {
@@ -85,7 +89,7 @@ export function LineageGraphDrawing({ checked }: { checked: CheckedLineage }): J
         ref={frame}
         role="group"
         aria-label="Lineage graph. Arrow keys move it, plus and minus zoom. The list below says the same."
-        tabIndex={0}
+        tabindex={0}
         width={size.width}
         height={size.height}
         viewBox={viewBox}
@@ -165,19 +169,16 @@ function Node({ placed: { node, x, y }, checked }: { placed: Placed; checked: Ch
       : eventHref(node.event.log, node.event.index)
   const marked = node.kind === 'event' && node.event.marks.length > 0
   return (
-    <a
-      href={href}
-      aria-label={text.join(', ')}
-      class={`node ${node.kind}${start ? ' start' : ''}${marked ? ' marked' : ''}`}
-    >
-      <title>{node.kind === 'artifact' ? node.id : node.event.type}</title>
+    <a href={href} class={`node ${node.kind}${start ? ' start' : ''}${marked ? ' marked' : ''}`}>
       <rect
         x={left}
         y={top}
         width={NODE_WIDTH}
         height={NODE_HEIGHT}
         rx={node.kind === 'artifact' ? NODE_HEIGHT / 2 : 3}
-      />
+      >
+        <title>{node.kind === 'artifact' ? node.id : node.event.type}</title>
+      </rect>
       <text x={left + (node.kind === 'event' ? 30 : 18)} y={top + 20}>
         {clip(text[0], node.kind === 'event' ? 24 : 25)}
       </text>

@@ -8,11 +8,17 @@ import { Api, ApiError } from './api.ts'
 import { type Head, type ListedLog, loadHead } from './head.ts'
 import { Trust } from './trust.ts'
 
+/** A file, and its path from where it was dropped. */
+export interface DroppedFile {
+  readonly name: string
+  readonly file: File
+}
+
 export class Session {
   readonly api = new Api()
   readonly trust: Trust
   /** Files that were dropped and not looked at yet. */
-  dropped: readonly File[] = []
+  dropped: readonly DroppedFile[] = []
   /** Changes whenever what was loaded may be another now. */
   version = 0
   refused: ApiError | undefined
@@ -43,7 +49,7 @@ export class Session {
     this.reload()
   }
 
-  drop(files: readonly File[]): void {
+  drop(files: readonly DroppedFile[]): void {
     this.dropped = files
     this.version++
     this.#tell()

@@ -63,20 +63,31 @@ export const Steps = ({ steps }: { steps: readonly Step[] }): JSX.Element => (
   </ol>
 )
 
-const SENTENCES: Readonly<Record<State, string>> = {
-  verified: 'Everything below was recomputed in this browser from bytes, and agrees.',
-  unverified: 'What could be checked agrees. Something could not be checked: see the steps that say so.',
-  failed: 'A check failed. Do not rely on this; keep it, and ask the operator.',
-  absent: '',
-}
-
-/** The verdict first, then how it came about. */
+/** The verdict first, and what stands against it; how it came about is in the steps. */
 export const Verdict = ({ steps, what }: { steps: readonly Step[]; what: string }): JSX.Element => {
   const state = verdictOf(steps)
+  const against = steps.filter((step) => step.state === state)
   return (
     <div class={`verdict ${state}`} role="status" data-state={state}>
       <Badge state={state}>{`${what}: ${WORDS[state].toLowerCase()}`}</Badge>
-      <p>{SENTENCES[state]}</p>
+      {state === 'verified' ? (
+        <p>Everything below was recomputed in this browser from bytes, and agrees.</p>
+      ) : (
+        <>
+          <p>
+            {state === 'failed'
+              ? 'Do not rely on this. Keep what you have: it may be evidence.'
+              : 'What could be checked agrees. Not checked, or not proved:'}
+          </p>
+          <ul>
+            {against.map(({ title, detail }) => (
+              <li key={title}>
+                <strong>{title}:</strong> {detail}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
     </div>
   )
 }

@@ -10,7 +10,7 @@ import type { FileReport } from '../file-report.ts'
 import { type Found, lookUp } from '../look-up.ts'
 import { checkReport } from '../report-check.ts'
 import { eventHref, lineageHref } from '../route.ts'
-import { type Session, useSession } from '../session.ts'
+import { type DroppedFile, type Session, useSession } from '../session.ts'
 import { Badge, Digest, Mark, Steps, Time, Verdict } from '../ui.tsx'
 import { messageOf, verdictOf } from '../verdict.ts'
 
@@ -26,14 +26,18 @@ interface Examined {
   }[]
 }
 
-const nameOf = (file: File): string => file.webkitRelativePath || file.name
+const chosen = (files: FileList | null): DroppedFile[] =>
+  [...(files ?? [])].map((file) => ({ name: file.webkitRelativePath || file.name, file }))
 
 /** Recognises, verifies; and looks other files up where nothing among them is evidence, which must not cause a request. */
-async function examine(session: Session, files: readonly File[], say: (text: string) => void): Promise<Examined> {
+async function examine(
+  session: Session,
+  files: readonly DroppedFile[],
+  say: (text: string) => void,
+): Promise<Examined> {
   const known: KnownFile[] = []
   const digests = new Map<string, string>()
-  for (const file of files) {
-    const name = nameOf(file)
+  for (const { name, file } of files) {
     say(`Reading ${name}…`)
     const small = file.size <= MAX_EVIDENCE
     const bytes = small ? new Uint8Array(await file.arrayBuffer()) : undefined
@@ -54,7 +58,8 @@ async function examine(session: Session, files: readonly File[], say: (text: str
     // A folder can hold hundreds: the page must stay alive.
     await new Promise((resolve) => setTimeout(resolve))
   }
-  for (const file of known.filter(({ kind }) => kind === 'report')) reports.unshift(checkReport(file, reports))
+  for (const file of known.filter(({ kind }) => kind === 'report'))
+    reports.unshift(checkReport(file, known, reports, session.trust, named))
   const offline = known.some(({ kind }) => kind !== 'other')
   const others = []
   for (const [name, digest] of digests) {
@@ -80,8 +85,7 @@ export function CheckView(): JSX.Element {
       (error) => setStatus(messageOf(error)),
     )
   }, [files, session.trust.text])
-  const choose = ({ currentTarget }: { currentTarget: HTMLInputElement }) =>
-    session.drop([...(currentTarget.files ?? [])])
+  const choose = ({ currentTarget }: { currentTarget: HTMLInputElement }) => session.drop(chosen(currentTarget.files))
   return (
     <>
       <h1>Verify a file</h1>

@@ -29,7 +29,7 @@ export function EventView({ log: name, index }: { log: string; index: number }):
         </h1>
         <p class="links">
           {index > 0 && <a href={eventHref(name, index - 1)}>Before</a>}
-          <a href={eventHref(name, index + 1)}>After</a>
+          {index + 1 < (loaded.value?.head.size ?? 0) && <a href={eventHref(name, index + 1)}>After</a>}
         </p>
       </div>
       <Await loaded={loaded} what="and verifying">
@@ -151,7 +151,7 @@ function Facts({
   )
 }
 
-/** Two moments that witnesses vouch for are worth more than one that the log claims. */
+/** Two moments that witnesses vouch for are worth more than one that the log claims. Theirs are whole seconds, cut off. */
 function When({ entry, evidence }: { entry: Entry; evidence: VerifiedEvidence | undefined }): JSX.Element {
   const moment = (cosigners: VerifiedEvidence['checkpoint']['cosigners'] = []) =>
     cosigners.map(({ timestamp }) => Number(timestamp) * 1000).filter((ms) => ms > 0)
@@ -163,7 +163,7 @@ function When({ entry, evidence }: { entry: Entry; evidence: VerifiedEvidence | 
       <div class="quiet">
         {before.length === 0
           ? 'No witness that you named says when.'
-          : `Witnesses: ${after.length === 0 ? 'not' : `after ${timeText(Math.min(...after))}, not`} later than ${timeText(Math.min(...before))}`}
+          : `Witnesses: ${after.length === 0 ? 'not' : `after ${timeText(Math.min(...after))}, not`} later than ${timeText(Math.min(...before) + 999)}`}
       </div>
     </>
   )

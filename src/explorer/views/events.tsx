@@ -124,7 +124,7 @@ function Summary({ page: { head, rows, completeTo }, filtered }: { page: EventsP
   const text =
     failed.length > 0
       ? `${failed.length} of these ${rows.length} entries are not what the tree holds: ${failed.map(({ index }) => index).join(', ')}.`
-      : `Each of these ${rows.length} entries was hashed here and led to the root of the published head of ${head.size} entries.`
+      : `Each of these ${rows.length} entries was hashed here and led to the root of the published head of ${head.size} entries. Open one to have its signature checked too.`
   const head_ = verdictOf(head.steps)
   return (
     <div class={`verdict ${state}`} role="status" data-state={state}>
