@@ -1,5 +1,13 @@
 # The log server, the witness, and the client beside them. Listens on every address of the container, so it wants tokens (or --public)
 # and TLS (or --insecure, behind a proxy that speaks it): docs/operations.md has the command lines.
+FROM node:24-bookworm-slim AS explorer
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json vite.config.ts ./
+COPY src src
+RUN npm run build
+
 FROM node:24-bookworm-slim
 
 ENV NODE_ENV=production \
@@ -17,6 +25,7 @@ COPY cmd cmd
 COPY schemas schemas
 COPY src src
 COPY witness witness
+COPY --from=explorer /build/dist/explorer dist/explorer
 
 # The image's own user without rights. Nothing below /app is written to: --read-only is fine.
 RUN mkdir -m 0700 /data && chown node:node /data

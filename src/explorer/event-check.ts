@@ -94,7 +94,9 @@ async function checkEvidence(
     const parsed = parseEvidence(file)
     if (parsed.index !== index || !equal(parsed.entry, bytes!))
       return {
-        steps: [{ title: SIGNED, state: 'failed', detail: 'The evidence is about another entry than the list.' }],
+        steps: [
+          { title: SIGNED, state: 'failed', detail: 'The evidence that the server gives is about another entry.' },
+        ],
       }
     const evidence = verifyEvidence(parsed, head.trust.policy, verifySignature)
     const wrong = log.genesis !== null && log.genesis !== toHex(evidence.genesis)

@@ -1,9 +1,6 @@
 /** The explorer in a browser, as a person drives it. */
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import axe from 'axe-core'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 export interface Look {
   readonly theme?: 'light' | 'dark'
@@ -126,7 +123,7 @@ export class ExplorerPage {
   /** Serious and critical findings of axe-core. */
   async findings(): Promise<string[]> {
     // By the debugger, which the policy of the page does not concern.
-    await this.page.evaluate(AXE)
+    await this.page.evaluate(axe.source)
     const { violations } = await this.page.evaluate(() =>
       (window as unknown as { axe: { run: () => Promise<AxeResult> } }).axe.run(),
     )

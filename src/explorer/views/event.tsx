@@ -58,6 +58,9 @@ function EventPanel({ log, head, names, event }: PanelProps): JSX.Element {
           <a href={eventHref(log, document.redacted.index)}>{document.redacted.index}</a>: {document.redacted.reason}
         </p>
       )}
+      {entry !== undefined && checked.state === 'failed' && (
+        <p class="notice">The rest of this page is what the server sent, and the log does not hold it.</p>
+      )}
       {entry !== undefined && <Facts entry={entry} names={names} evidence={evidence} log={log} />}
       <section aria-labelledby="checks">
         <h2 id="checks">What was checked</h2>

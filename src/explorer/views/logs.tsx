@@ -139,7 +139,7 @@ function Cosigners({ head, witnesses }: { head: Head; witnesses: Report['witness
       )}
       {witnesses.map(({ name, size, late, why }) => (
         <li key={`log ${name}`} class="quiet">
-          {`The log reports: ${name} is at ${size}${late > 0 ? `, late by ${ageText(late)}${why === null ? '' : ` (${why})`}` : ', up to date'}`}
+          {`The log reports: ${name} is at ${size}${late > 0 ? `, late by ${ageText(late * 1000)}${why === null ? '' : ` (${why})`}` : ', up to date'}`}
         </li>
       ))}
       {head.cosigners.length + head.strangers.length + witnesses.length === 0 && <li>None.</li>}
