@@ -3,6 +3,7 @@ import type { Event } from '../../schemas/types.ts'
 import { ROLE_NAMES } from '../core/artifact.ts'
 import { toHex } from '../core/bytes.ts'
 import { EVENT, type EventEntry } from '../core/entry.ts'
+import type { LineageMark } from '../core/lineage.ts'
 import {
   type Direction,
   type Lineage,
@@ -15,9 +16,10 @@ import { ApiError } from './api.ts'
 import { checkEntries, listOf } from './entries.ts'
 import { checkEvent } from './event-check.ts'
 import type { Head } from './head.ts'
-import { artifactNames } from './payload-text.ts'
+import { type ReadMark, readMark } from './marks.ts'
 import { MAX_SCANNED, scan } from './scan.ts'
 import type { Session } from './session.ts'
+import { isSilent, statedBy } from './stated.ts'
 import { messageOf, type State, verdictOf, worst } from './verdict.ts'
 
 const DEPTH = 24
@@ -25,30 +27,41 @@ const LIMIT = 400
 /** Events of one answer that are fetched and checked. */
 const MAX_CHECKED = 250
 
+interface Judged {
+  readonly state: State
+  readonly why: string
+}
+
 export interface CheckedLineage {
   readonly lineage: Lineage
   readonly source: 'server' | 'scan'
   /** By `eventId`. */
-  readonly states: ReadonlyMap<string, { readonly state: State; readonly why: string }>
+  readonly states: ReadonlyMap<string, Judged>
   /** What contradicts the entries: edges that were left out. */
   readonly hidden: readonly string[]
   readonly state: State
 }
+
+/** `key:` before the id of a key asks for everything that its events produced. */
+const keyOf = (asked: string): string | undefined => (asked.startsWith('key:') ? asked.slice('key:'.length) : undefined)
 
 export const eventId = ({ log, index }: { readonly log: string; readonly index: number }): string => `${log}/${index}`
 
 export async function askLineage(session: Session, artifact: string, direction: Direction): Promise<CheckedLineage> {
   const log = (await session.logs()).find(({ profile }) => profile === 'events')
   if (log === undefined) throw new ApiError(0, 'UNKNOWN_LOG', 'There is no log of events here that you may read.')
+  const key = keyOf(artifact)
   const query = `direction=${direction}&depth=${DEPTH}&limit=${LIMIT}`
-  const lineage = await session.api.json<Lineage>(`/${log.name}/v1/lineage/${artifact}?${query}`)
+  const lineage = await session.api.json<Lineage>(
+    `/${log.name}/v1/lineage${key === undefined ? `/${artifact}?` : `?signer=${key}&`}${query}`,
+  )
   listOf(lineage.artifacts, 'artifacts')
   listOf(lineage.edges, 'edges')
   return judge(session, lineage)
 }
 
 async function judge(session: Session, told: Lineage): Promise<CheckedLineage> {
-  const states = new Map<string, { state: State; why: string }>()
+  const states = new Map<string, Judged>()
   const events = [...listOf(told.events, 'events')]
   const hidden: string[] = []
   const checkedNames = [...new Set(events.map(({ log }) => log))]
@@ -71,7 +84,7 @@ async function judge(session: Session, told: Lineage): Promise<CheckedLineage> {
 }
 
 interface Judgement {
-  readonly states: Map<string, { state: State; why: string }>
+  readonly states: Map<string, Judged>
   readonly hidden: string[]
   /** Rewritten with what the entries say. */
   readonly events: LineageEvent[]
@@ -101,7 +114,8 @@ async function judgeLog(
       continue
     }
     const { time, type, keys } = lineageStep(name, row.index, entry)
-    const shown = { ...event, time, type, keys, signers: keys.map((key) => names.get(key) ?? key.slice(0, 12)) }
+    const marks = await checkMarks(session, event, out.hidden)
+    const shown = { ...event, marks, time, type, keys, signers: keys.map((key) => names.get(key) ?? key.slice(0, 12)) }
     out.events[out.events.indexOf(event)] = shown
     const edges = lineage.edges.filter((edge) => eventId(edge) === id)
     out.hidden.push(
@@ -109,36 +123,52 @@ async function judgeLog(
         (artifact) => `entry ${row.index} of ${name} ${artifact}, and the answer leaves that out`,
       ),
     )
-    const invented = await inventedEdges(session, head, name, row.index, edges, entry)
+    const invented = await inventedEdges(session, head, event, edges, entry)
     out.states.set(id, invented === undefined ? { state: row.state, why: row.why } : invented)
   }
 }
 
-const shows = (entry: EventEntry, { artifact, role }: LineageEdge): boolean =>
-  entry.artifacts.some((one) => ROLE_NAMES[one.role] === role && `${one.algorithm}:${toHex(one.digest)}` === artifact)
+const nameOf = ({ role, artifact }: LineageEdge): string => `${role} ${artifact}`
 
 /** Edges that the entry does not show must stand in its signed document, or nowhere. */
 async function inventedEdges(
   session: Session,
   head: Head,
-  name: string,
-  index: number,
+  { log, index }: LineageEvent,
   edges: readonly LineageEdge[],
   entry: EventEntry,
-): Promise<{ state: State; why: string } | undefined> {
-  const foreign = edges.filter((edge) => !shows(entry, edge))
+): Promise<Judged | undefined> {
+  const without = (stated: ReadonlySet<string>) => edges.map(nameOf).filter((name) => !stated.has(name))
+  const foreign = without(statedBy(entry))
   if (foreign.length === 0) return undefined
-  const list = foreign.map(({ role, artifact }) => `${role} ${artifact.slice(0, 19)}…`).join(', ')
-  const event = await checkEvent(session.api, await session.log(name), head, index)
-  const { evidence } = event
-  if (evidence?.envelope === undefined) {
-    // An entry that hides nothing, and an event without files, has no other edges.
-    const state: State = entry.hidden === 0 && foreign.every(({ role }) => role !== 'file') ? 'failed' : 'unverified'
-    return { state, why: `The entry does not show: ${list}.` }
+  const list = (names: readonly string[]) => names.map((name) => `${name.slice(0, 30)}…`).join(', ')
+  if (!isSilent(entry)) return { state: 'failed', why: `The entry does not say: ${list(foreign)}.` }
+  const { evidence } = await checkEvent(session.api, await session.log(log), head, index)
+  if (evidence?.envelope === undefined)
+    return {
+      state: 'unverified',
+      why: `The entry does not show, and its document could not be read: ${list(foreign)}.`,
+    }
+  const still = without(statedBy(entry, evidence))
+  return still.length === 0
+    ? undefined
+    : { state: 'failed', why: `Neither the entry nor its document says: ${list(still)}.` }
+}
+
+/** Marks that their own events prove; others are told as what they are. */
+async function checkMarks(session: Session, event: LineageEvent, hidden: string[]): Promise<LineageMark[]> {
+  const proved: LineageMark[] = []
+  const { origin } = await session.log(event.log)
+  for (const mark of event.marks) {
+    const { read, mark: said } = await readMark(session, await session.log(mark.log), mark.index).catch(
+      (): ReadMark => ({ read: false }),
+    )
+    if (said?.origin === origin && said.index === event.index && said.kind === mark.kind)
+      proved.push({ ...mark, reason: said.reason })
+    else if (!read) proved.push({ ...mark, reason: `${mark.reason} (the statement is not verified)`.trim() })
+    else hidden.push(`${mark.log} ${mark.index} is said to mark ${event.log} ${event.index}, and does not`)
   }
-  const stated = artifactNames(evidence.envelope.payload)
-  if (foreign.every(({ artifact }) => stated.has(artifact))) return { state: verdictOf(head.steps), why: '' }
-  return { state: 'failed', why: `Neither the entry nor its document shows: ${list}.` }
+  return proved
 }
 
 /** What a walk that was not cut short goes through leads on to everything that the entry shows. */
@@ -185,7 +215,14 @@ export async function scanLineage(
       graph.add({ ...step, signers: step.keys.map((key) => names.get(key) ?? key.slice(0, 12)) })
     }
   }
-  const lineage = graph.trace({ start: [artifact], direction, depth: DEPTH, limit: LIMIT })
+  for (const [about, marks] of await session.marks()) {
+    const [log = '', index = ''] = about.split(' ')
+    for (const mark of marks) graph.mark({ log, index: Number(index) }, mark)
+  }
+  const limits = { direction, depth: DEPTH, limit: LIMIT }
+  const key = keyOf(artifact)
+  const lineage =
+    key === undefined ? graph.trace({ start: [artifact], ...limits }) : graph.bySigner({ signer: key, ...limits })
   const of = new Map(logs.map(({ name }, i) => [name, verdictOf(heads[i]!.steps)]))
   const states = new Map(lineage.events.map((event) => [eventId(event), { state: of.get(event.log)!, why: '' }]))
   return { lineage, source: 'scan', states, hidden: [], state: worst([...of.values()]) }

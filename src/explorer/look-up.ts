@@ -6,6 +6,7 @@ import { ApiError } from './api.ts'
 import { type CheckedEntry, checkEntries, listOf } from './entries.ts'
 import type { ListedLog } from './head.ts'
 import type { Session } from './session.ts'
+import { isSilent } from './stated.ts'
 import { messageOf } from './verdict.ts'
 
 export interface Found {
@@ -43,7 +44,7 @@ function requireDigest(row: CheckedEntry, sha256: string): CheckedEntry {
   if (row.entry?.kind !== EVENT || row.state === 'failed') return row
   if (row.entry.artifacts.some(({ algorithm, digest }) => algorithm === 'sha256' && toHex(digest) === sha256))
     return row
-  return row.entry.hidden > 0
+  return isSilent(row.entry)
     ? {
         ...row,
         state: 'unverified',

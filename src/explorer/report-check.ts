@@ -3,7 +3,6 @@
  * The pages for people that lie beside it are not judged here.
  */
 import { sha256 } from '#platform'
-import { ROLE_NAMES } from '../core/artifact.ts'
 import { equal, fromBase64, toHex, toUtf8 } from '../core/bytes.ts'
 import type { Checkpoint } from '../core/checkpoint.ts'
 import { EVENT } from '../core/entry.ts'
@@ -14,7 +13,7 @@ import { verifyCheckpoint, withoutQuorum } from '../core/witness-policy.ts'
 import type { KnownFile } from './file-kind.ts'
 import { type FileReport, type NamedKeys, noKey, signedBy } from './file-report.ts'
 import { checkWitnesses } from './head.ts'
-import { artifactNames } from './payload-text.ts'
+import { statedBy } from './stated.ts'
 import type { Trust } from './trust.ts'
 import { messageOf, type Step, verdictOf } from './verdict.ts'
 
@@ -138,11 +137,5 @@ function underHead(
 
 function shows(verified: VerifiedEvidence | undefined, { artifact, role }: JsonObject): boolean {
   if (verified?.entry.kind !== EVENT) return false
-  const { entry, envelope } = verified
-  if (
-    entry.artifacts.some((one) => ROLE_NAMES[one.role] === role && `${one.algorithm}:${toHex(one.digest)}` === artifact)
-  )
-    return true
-  // Files of a manifest, and artifacts past the limit of an entry, stand in the payload.
-  return envelope !== undefined && artifactNames(envelope.payload).has(String(artifact))
+  return statedBy(verified.entry, verified).has(`${role} ${artifact}`)
 }

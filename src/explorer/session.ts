@@ -6,6 +6,7 @@ import type { VerifierKey } from '../core/note.ts'
 import { parseVkey } from '../core/vkey.ts'
 import { Api, ApiError } from './api.ts'
 import { type Head, type ListedLog, loadHead } from './head.ts'
+import { type Marks, readMarks } from './marks.ts'
 import { Trust } from './trust.ts'
 
 /** A file, and its path from where it was dropped. */
@@ -26,6 +27,7 @@ export class Session {
   #named: readonly VerifierKey[] = []
   readonly #listeners = new Set<() => void>()
   #logs: Promise<LogList> | undefined
+  #marks: Promise<Marks> | undefined
   readonly #heads = new Map<string, Promise<Head>>()
   readonly #names = new Map<string, Promise<ReadonlyMap<string, string>>>()
 
@@ -59,6 +61,7 @@ export class Session {
   reload(): void {
     this.#logs = undefined
     this.#heads.clear()
+    this.#marks = undefined
     this.#names.clear()
     this.version++
     this.#tell()
@@ -97,6 +100,12 @@ export class Session {
       )
     this.#names.set(log.name, names)
     return names
+  }
+
+  /** What events of these logs say against others. */
+  marks(): Promise<Marks> {
+    this.#marks ??= readMarks(this)
+    return this.#marks
   }
 
   #tell(): void {

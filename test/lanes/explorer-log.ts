@@ -117,7 +117,6 @@ async function fill(base: string, trainer: Actor, evaluator: Actor): Promise<Pic
     return { envelope: body, receipt, index: (JSON.parse(receipt) as { index: number }).index }
   }
   let model: Shown['model'] | undefined
-  let last = 0
   for (let run = 0; run < RUNS; run++) {
     const raw = resource(`raw/iris-${run}.csv`)
     const split = resource(`split/train-${run}.csv`)
@@ -128,15 +127,23 @@ async function fill(base: string, trainer: Actor, evaluator: Actor): Promise<Pic
     const trained = await submit(step('train', made, [split]), trainer)
     model ??= { ...trained, bytes: Buffer.from(made.name), id: `sha256:${made.digest.sha256}` }
     await submit(step('evaluate', report, [made]), evaluator)
-    const { index } = await submit(step('release', resource(`release/${run}`), [made, report]), evaluator)
-    last = index
+    await submit(step('release', resource(`release/${run}`), [made, report]), evaluator)
   }
-  const ensemble = await submit(
+  await submit(
     step('release', resource('release/ensemble'), [
       resource('model/forest-0.json'),
       resource(`model/forest-${RUNS - 1}.json`),
     ]),
     evaluator,
   )
-  return { model: model!, size: Math.max(last, ensemble.index) + 1 }
+  const about = { origin: ORIGIN, index: model!.index, reason: 'trained on data that was withdrawn' }
+  const subject = [resource('quarantine/1')]
+  const quarantine = {
+    _type: 'https://in-toto.io/Statement/v1',
+    subject,
+    predicateType: 'urn:treeline:quarantine:v1',
+    predicate: about,
+  }
+  const { index: last } = await submit(quarantine, evaluator)
+  return { model: model!, size: last + 1 }
 }

@@ -3,10 +3,13 @@ import { ROLE_NAMES } from '../../core/artifact.ts'
 import { toHex } from '../../core/bytes.ts'
 import { type Entry, EVENT, KIND_NAMES, REDACTION } from '../../core/entry.ts'
 import type { VerifiedEvidence } from '../../core/evidence.ts'
+import { namesIn } from '../../core/payload-facts.ts'
 import { type CheckedEvent, checkEvent } from '../event-check.ts'
 import type { Head } from '../head.ts'
+import { MarkList } from '../mark-list.tsx'
+import { NO_MARKS } from '../marks.ts'
 import { PathDrawing } from '../path-drawing.tsx'
-import { artifactNames, prettyJson } from '../payload-text.ts'
+import { prettyJson } from '../payload-text.ts'
 import { eventHref, lineageHref, logHref } from '../route.ts'
 import { useSession } from '../session.ts'
 import { Await, Digest, Steps, save, Time, timeText, useLoad, Verdict } from '../ui.tsx'
@@ -18,6 +21,7 @@ export function EventView({ log: name, index }: { log: string; index: number }):
     const head = await session.head(log)
     return { head, names: await session.names(log), event: await checkEvent(session.api, log, head, index) }
   }, [session.version, name, index])
+  const marks = useLoad(() => session.marks(), [session.version]).value ?? NO_MARKS
   return (
     <>
       <nav class="trail" aria-label="Where you are">
@@ -32,6 +36,7 @@ export function EventView({ log: name, index }: { log: string; index: number }):
           {index + 1 < (loaded.value?.head.size ?? 0) && <a href={eventHref(name, index + 1)}>After</a>}
         </p>
       </div>
+      <MarkList marks={marks.get(`${name} ${index}`) ?? []} />
       <Await loaded={loaded} what="and verifying">
         {({ head, names, event }) => <EventPanel log={name} head={head} names={names} event={event} />}
       </Await>
@@ -127,7 +132,8 @@ function Facts({
             {event.keys.map(toHex).map((key, i) => (
               <div key={key}>
                 <strong>{evidence?.signers[i] ?? names.get(key) ?? 'a key without a name'}</strong>{' '}
-                <Digest>{key}</Digest> <a href={logHref(log, { signer: key })}>all its events</a>
+                <Digest>{key}</Digest> <a href={logHref(log, { signer: key })}>all its events</a>{' '}
+                <a href={lineageHref(`key:${key}`, 'down')}>what it reached</a>
               </div>
             ))}
           </dd>
@@ -179,7 +185,7 @@ function Artifacts({
   entry: Extract<Entry, { kind: typeof EVENT }>
   evidence: VerifiedEvidence | undefined
 }): JSX.Element {
-  const named = evidence?.envelope === undefined ? new Map<string, string>() : artifactNames(evidence.envelope.payload)
+  const named = evidence?.envelope === undefined ? new Map<string, Set<string>>() : namesIn(evidence.envelope.payload)
   return (
     <section aria-labelledby="artifacts">
       <h2 id="artifacts">Artifacts</h2>
@@ -191,7 +197,7 @@ function Artifacts({
             <li key={`${role} ${id}`}>
               <span class="role">{ROLE_NAMES[role]}</span>
               <div>
-                {named.has(id) && <strong>{named.get(id)}</strong>}
+                {named.has(id) && <strong>{[...named.get(id)!].join(', ')}</strong>}
                 <Digest>{id}</Digest>
                 <span class="links">
                   <a href={lineageHref(id, 'up')}>where it came from</a>

@@ -3,9 +3,13 @@ import { useState } from 'preact/hooks'
 import type { EventList } from '../../../schemas/types.ts'
 import { toHex } from '../../core/bytes.ts'
 import { EVENT, KIND_NAMES } from '../../core/entry.ts'
+import type { LineageMark } from '../../core/lineage.ts'
 import { ApiError } from '../api.ts'
 import { type CheckedEntry, checkEntries, listOf } from '../entries.ts'
 import type { Head, ListedLog } from '../head.ts'
+import { MarkList } from '../mark-list.tsx'
+import { NO_MARKS } from '../marks.ts'
+import { mismatch } from '../query-match.ts'
 import { eventHref, logHref, timelineHref } from '../route.ts'
 import type { Session } from '../session.ts'
 import { useSession } from '../session.ts'
@@ -31,21 +35,23 @@ async function loadPage(session: Session, name: string, query: URLSearchParams):
   const head = await session.head(log)
   const asked = new URLSearchParams(query)
   asked.set('limit', String(PAGE))
-  const filtered = isFiltered(query)
-  // The newest are what people look for; without an index the list starts at a number.
-  if (!filtered && !asked.has('from')) asked.set('from', String(Math.max(0, head.size - PAGE)))
+  // The newest are what people look for.
+  if (!asked.has('order')) asked.set('order', 'desc')
   const answer = await session.api.json<EventList>(`/${name}/v1/events?${asked}`)
-  const events = listOf(answer.events, 'events')
-  const rows = await checkEntries(head, events)
-  const descending = !filtered
+  const rows = await checkEntries(head, listOf(answer.events, 'events'))
   return {
     log,
     head,
-    rows: descending ? [...rows].reverse() : rows,
+    rows: rows.map((row) => requireMatch(row, query)),
     next: answer.next,
     completeTo: answer.completeTo,
     names: await session.names(log),
   }
+}
+
+function requireMatch(row: CheckedEntry, query: URLSearchParams): CheckedEntry {
+  const why = row.entry && row.state !== 'failed' ? mismatch(row.entry, query) : undefined
+  return why === undefined ? row : { ...row, state: 'failed', why: `It is not what was asked for, by ${why}.` }
 }
 
 const isFiltered = (query: URLSearchParams): boolean => FILTERS.some((name) => query.has(name))
@@ -80,7 +86,9 @@ export function EventsView({ log: name, query }: { log: string; query: URLSearch
 }
 
 function Rows({ page, query }: { page: EventsPage; query: URLSearchParams }): JSX.Element {
-  const { log, head, rows, names } = page
+  const session = useSession()
+  const { log, rows, names } = page
+  const marks = useLoad(() => session.marks(), [session.version]).value ?? NO_MARKS
   const filtered = isFiltered(query)
   return (
     <>
@@ -106,13 +114,19 @@ function Rows({ page, query }: { page: EventsPage; query: URLSearchParams }): JS
             </thead>
             <tbody>
               {rows.map((row) => (
-                <Row key={row.index} log={log.name} row={row} names={names} />
+                <Row
+                  key={row.index}
+                  log={log.name}
+                  row={row}
+                  names={names}
+                  marks={marks.get(`${log.name} ${row.index}`) ?? []}
+                />
               ))}
             </tbody>
           </table>
         </div>
       )}
-      <Pager page={page} query={query} filtered={filtered} size={head.size} />
+      <Pager page={page} query={query} />
     </>
   )
 }
@@ -123,7 +137,7 @@ function Summary({ page: { head, rows, completeTo }, filtered }: { page: EventsP
   const failed = rows.filter((row) => row.state === 'failed')
   const text =
     failed.length > 0
-      ? `${failed.length} of these ${rows.length} entries are not what the tree holds: ${failed.map(({ index }) => index).join(', ')}.`
+      ? `${failed.length} of these ${rows.length} entries are not what the tree holds, or not what was asked for: ${failed.map(({ index }) => index).join(', ')}.`
       : `Each of these ${rows.length} entries was hashed here and led to the root of the published head of ${head.size} entries. Open one to have its signature checked too.`
   const head_ = verdictOf(head.steps)
   return (
@@ -139,7 +153,14 @@ function Summary({ page: { head, rows, completeTo }, filtered }: { page: EventsP
   )
 }
 
-function Row({ log, row, names }: { log: string; row: CheckedEntry; names: ReadonlyMap<string, string> }): JSX.Element {
+interface RowProps {
+  readonly log: string
+  readonly row: CheckedEntry
+  readonly names: ReadonlyMap<string, string>
+  readonly marks: readonly LineageMark[]
+}
+
+function Row({ log, row, names, marks }: RowProps): JSX.Element {
   const { index, state, why, entry } = row
   const event = entry?.kind === EVENT ? entry : undefined
   return (
@@ -154,6 +175,7 @@ function Row({ log, row, names }: { log: string; row: CheckedEntry; names: Reado
       <td class="type">
         {entry === undefined ? why : (event?.type ?? `${KIND_NAMES[entry.kind]} of the log`)}
         {state === 'failed' && entry !== undefined && <p class="why">{why}</p>}
+        <MarkList marks={marks} />
       </td>
       <td>
         {event?.keys.map(toHex).map((key) => {
@@ -166,33 +188,17 @@ function Row({ log, row, names }: { log: string; row: CheckedEntry; names: Reado
   )
 }
 
-function Pager({
-  page: { log, rows, next },
-  query,
-  filtered,
-  size,
-}: {
-  page: EventsPage
-  query: URLSearchParams
-  filtered: boolean
-  size: number
-}): JSX.Element {
+function Pager({ page: { log, next }, query }: { page: EventsPage; query: URLSearchParams }): JSX.Element {
   const kept = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? '']))
-  if (filtered)
-    return (
-      <p class="links">
-        {next !== null && <a href={logHref(log.name, { ...kept, from: String(next) })}>More</a>}
-        {query.has('from') && <a href={logHref(log.name, kept)}>Back to the first</a>}
-      </p>
-    )
-  const lowest = rows.at(-1)?.index ?? 0
-  const highest = rows[0]?.index ?? 0
+  const order = query.get('order') ?? ''
+  const ascending = order === 'asc'
   return (
     <p class="links">
-      {highest + 1 < size && <a href={logHref(log.name)}>Newest</a>}
-      {highest + 1 < size && <a href={logHref(log.name, { from: String(highest + 1) })}>Newer</a>}
-      {lowest > 0 && <a href={logHref(log.name, { from: String(Math.max(0, lowest - PAGE)) })}>Older</a>}
-      {lowest > 0 && <a href={logHref(log.name, { from: '0' })}>Oldest</a>}
+      {next !== null && (
+        <a href={logHref(log.name, { ...kept, order, from: String(next) })}>{ascending ? 'Newer' : 'Older'}</a>
+      )}
+      {(ascending || query.has('from')) && <a href={logHref(log.name, kept)}>Newest first</a>}
+      {(!ascending || query.has('from')) && <a href={logHref(log.name, { ...kept, order: 'asc' })}>Oldest first</a>}
     </p>
   )
 }

@@ -5,6 +5,7 @@ import { ApiError } from '../api.ts'
 import { digestFile } from '../digest-file.ts'
 import { askLineage, type CheckedLineage, eventId, scanLineage } from '../lineage-check.ts'
 import { LineageGraphDrawing, typeName } from '../lineage-graph.tsx'
+import { MarkList } from '../mark-list.tsx'
 import { eventHref, lineageHref } from '../route.ts'
 import { useSession } from '../session.ts'
 import { Badge, Digest, Mark, Problem, Time, useLoad } from '../ui.tsx'
@@ -18,7 +19,7 @@ const DIRECTIONS: readonly (readonly [Direction, string])[] = [
 export function LineageView({ artifact, direction }: { artifact: string; direction: Direction }): JSX.Element {
   return (
     <>
-      <h1>Lineage of an artifact</h1>
+      <h1>{artifact.startsWith('key:') ? 'What a key reached' : 'Lineage of an artifact'}</h1>
       <Ask artifact={artifact} direction={direction} />
       {artifact !== '' && <Answer artifact={artifact} direction={direction} />}
     </>
@@ -34,7 +35,9 @@ function Ask({ artifact, direction }: { artifact: string; direction: Direction }
   const [problem, setProblem] = useState('')
   const go = (id: string) => {
     if (!/^[a-z0-9][a-z0-9_-]*:[0-9a-f]{8,}$/.test(id))
-      return setProblem('An artifact is named by its digest: sha256: and 64 hex digits.')
+      return setProblem(
+        'An artifact is named by its digest: sha256: and 64 hex digits. A key is named by key: and its id.',
+      )
     setProblem('')
     location.hash = lineageHref(id, direction)
   }
@@ -47,7 +50,7 @@ function Ask({ artifact, direction }: { artifact: string; direction: Direction }
       }}
     >
       <label>
-        Digest
+        Digest of an artifact, or key: and the id of a key
         <input
           value={text}
           spellcheck={false}
@@ -146,7 +149,7 @@ function Shown({ checked }: { checked: CheckedLineage }): JSX.Element {
         <div class="problem" role="alert">
           <Mark state="failed" />
           <div>
-            <p>The answer hides edges that the entries show:</p>
+            <p>The answer contradicts the entries:</p>
             <ul>
               {hidden.map((text) => (
                 <li key={text}>{text}</li>
@@ -179,11 +182,7 @@ function EventRows({ checked: { lineage, states } }: { checked: CheckedLineage }
                 {typeName(event.type)} by {event.signers.join(', ')}
               </span>
               <Time ms={event.time} />
-              {event.marks.map((mark) => (
-                <strong key={`${mark.log} ${mark.index}`} class="flag">
-                  {mark.kind === 'quarantine' ? 'Quarantined' : 'Superseded'} by {mark.log} {mark.index}: {mark.reason}
-                </strong>
-              ))}
+              <MarkList marks={event.marks} />
               {state === 'failed' && <span class="why">{why}</span>}
             </li>
           )

@@ -1,0 +1,19 @@
+/** What an event says of artifacts: in its entry, and where the entry does not show everything, in the document that evidence proved. */
+import { ROLE_NAMES } from '../core/artifact.ts'
+import { toHex } from '../core/bytes.ts'
+import type { EventEntry } from '../core/entry.ts'
+import type { VerifiedEvidence } from '../core/evidence.ts'
+import { artifactsBeyond, saysMore } from '../core/payload-facts.ts'
+
+/** Whether the entry alone may be silent about artifacts of its event. */
+export const isSilent = saysMore
+
+/** `role algorithm:hex` of each. */
+export function statedBy(entry: EventEntry, evidence?: VerifiedEvidence): ReadonlySet<string> {
+  const shown = entry.artifacts.map(
+    ({ role, algorithm, digest }) => `${ROLE_NAMES[role]} ${algorithm}:${toHex(digest)}`,
+  )
+  const { envelope, policy } = evidence ?? {}
+  const beyond = envelope && policy ? artifactsBeyond(entry, envelope.payload, policy.policy.produces) : []
+  return new Set([...shown, ...beyond.map(({ role, algorithm, digest }) => `${role} ${algorithm}:${digest}`)])
+}
