@@ -43,9 +43,16 @@ class LogThread {
     setImmediate(() => this.#run())
   }
 
+  async #open(): Promise<Indexer> {
+    const indexer = await Indexer.open(this.#files, this.#renewed)
+    // From here on it is an index of this log, and may be asked.
+    report({ kind: 'at', log: this.#files.name, size: indexer.size, idle: false })
+    return indexer
+  }
+
   async #run(): Promise<void> {
     try {
-      this.#indexer ??= await Indexer.open(this.#files, this.#renewed)
+      this.#indexer ??= await this.#open()
       const count = await this.#indexer.step()
       const idle = count === 0
       report({ kind: 'at', log: this.#files.name, size: this.#indexer.size, idle })
@@ -84,7 +91,7 @@ class LogThread {
 
   async erase(indexes: readonly number[]): Promise<boolean> {
     try {
-      this.#indexer ??= await Indexer.open(this.#files, this.#renewed)
+      this.#indexer ??= await this.#open()
       return this.#indexer.erase(indexes)
     } catch (error) {
       await this.#failed(error)
@@ -107,7 +114,7 @@ const codeOf = (error: unknown): string => (error as { code?: string }).code ?? 
 
 // Of this thread alone, on Linux: where there are fewer processors than work, appending goes first.
 try {
-  setPriority(0, 10)
+  setPriority(0, 5)
 } catch {
   // Then they share.
 }

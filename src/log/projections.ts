@@ -2,6 +2,7 @@
  * Search and lineage of the logs of a server: two threads beside the one that appends. One follows the heads and writes the indexes, the other
  * answers. Whatever becomes of the threads or of their files, the logs go on.
  */
+import { setTimeout } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { TreelineError } from '../core/errors.ts'
 import type { IndexReport, IndexRequest } from './index-worker.ts'
@@ -20,6 +21,8 @@ export interface ProjectionsParts {
 
 /** Questions that may wait for the thread that answers. */
 const MAX_WAITING = 64
+/** For the thread that writes to open the indexes, ms. */
+const START = 5_000
 /** Before a thread that ended is started again, ms. */
 const RESTART = 2_000
 
@@ -74,14 +77,25 @@ export class Projections {
     })
   }
 
-  /** Throws RATE_LIMITED when too many wait, and STORAGE_FAILED while the index is made again. */
-  list(question: ListQuestion): Promise<ListAnswer> {
+  /** Throws RATE_LIMITED when too many wait, and STORAGE_FAILED while the index cannot be read. */
+  async list(question: ListQuestion): Promise<ListAnswer> {
+    await this.#ready([question.log])
     return this.#ask({ kind: 'list', question })
   }
 
   /** Throws the same. */
-  lineage(question: LineageQuestion): Promise<LineageAnswer> {
+  async lineage(question: LineageQuestion): Promise<LineageAnswer> {
+    await this.#ready(question.logs.map(({ name }) => name))
     return this.#ask({ kind: 'lineage', question })
+  }
+
+  /** At the start a file may be of another log, or of another history: nobody is answered from it before that is known. */
+  async #ready(logs: readonly string[]): Promise<void> {
+    const deadline = performance.now() + START
+    while (!logs.every((log) => this.#sizes.has(log))) {
+      if (this.#closed || performance.now() > deadline) throw unreadable(new Error('the index is not open yet'))
+      await setTimeout(20)
+    }
   }
 
   #ask<T>(ask: Question): Promise<T> {
@@ -112,7 +126,7 @@ export class Projections {
         this.#erasures.clear()
         if (this.#closed) return
         this.#parts.onFailure(error, logs[0]!.name)
-        setTimeout(() => this.#closed || this.#startWriter(), RESTART).unref()
+        void setTimeout(RESTART, undefined, { ref: false }).then(() => this.#closed || this.#startWriter())
       },
     })
   }

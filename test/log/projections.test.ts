@@ -152,7 +152,7 @@ t.test('a generated history: every search and every walk is what brute force fin
   t.ok(searches.filter(([, , fits]) => events.some(fits)).length > 40, 'the searches find something')
 
   let walked = 0
-  for (let i = 0; i < 16; i++) {
+  for (let i = 0; i < 8; i++) {
     const { artifact } = pick(pick(events).edges)
     for (const direction of ['up', 'down', 'both'] as const) {
       const lineage = await ask<Lineage>(server, `data/v1/lineage/${artifact}`, {
@@ -166,7 +166,7 @@ t.test('a generated history: every search and every walk is what brute force fin
       t.equal(lineage.truncated, false)
     }
   }
-  t.ok(walked > 1_000, `${walked} events in the walks`)
+  t.ok(walked > 500, `${walked} events in the walks`)
 
   for (let i = 0; i < 4; i++) {
     const { key, time } = pick(events)
