@@ -21,6 +21,13 @@ export const ARTIFACT = {
   description: 'algorithm:hex, or hex for a digest of any algorithm',
 } as const
 
+/** In a path, where nothing is escaped: algorithms of other characters are found by the hex alone. */
+export const ARTIFACT_IN_PATH = {
+  ...ARTIFACT,
+  pattern: '^([A-Za-z0-9._~-]{1,64}:)?([0-9a-fA-F]{2}){1,64}$',
+  examples: ['e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
+} as const
+
 const names = (of: object, ...more: readonly string[]) =>
   ({ type: 'string', enum: [...Object.values(of), ...more] }) as const
 

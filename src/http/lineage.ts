@@ -6,7 +6,7 @@ import type { Direction } from '../core/lineage.ts'
 import type { LineageQuestion } from '../log/lineage-source.ts'
 import type { Projections } from '../log/projections.ts'
 import { type Reader, TREE } from './auth.ts'
-import { ARTIFACT, artifactOf, timeOf } from './event-filter.ts'
+import { ARTIFACT_IN_PATH, artifactOf, timeOf } from './event-filter.ts'
 import { operations } from './operations.ts'
 import { LINEAGE_DEPTH, LINEAGE_LIMIT } from './query.ts'
 import { findEvents, type ServedLogs } from './served-log.ts'
@@ -17,7 +17,7 @@ interface WalkQuery {
   readonly limit?: number
 }
 
-const IS_ARTIFACT = new RegExp(ARTIFACT.pattern, 'u')
+const IS_ARTIFACT = new RegExp(ARTIFACT_IN_PATH.pattern, 'u')
 
 export function lineageRoutes(app: FastifyInstance, logs: ServedLogs, projections: Projections | undefined): void {
   const answer = async (
@@ -52,8 +52,8 @@ export function lineageRoutes(app: FastifyInstance, logs: ServedLogs, projection
     '/:log/v1/lineage/:artifact',
     { config: TREE, schema: operations.getLineage },
     async ({ params, query, reader }) => {
-      if (!IS_ARTIFACT.test(params.artifact) || params.artifact.length > ARTIFACT.maxLength)
-        throw new TreelineError('NOT_FOUND', 'an artifact is algorithm:hex, or the hex of its digest')
+      if (!IS_ARTIFACT.test(params.artifact) || params.artifact.length > ARTIFACT_IN_PATH.maxLength)
+        throw new TreelineError('NOT_FOUND', 'an artifact is algorithm:hex, or the hex of its digest alone')
       return answer(params.log, reader!, artifactOf(params.artifact), query)
     },
   )

@@ -5,7 +5,7 @@
 import type { FastifySchema } from 'fastify'
 import type { Code } from '../core/errors.ts'
 import { MAX_ENTRY_SIZE } from '../core/tile.ts'
-import { ARTIFACT, FILTERS, TIME } from './event-filter.ts'
+import { ARTIFACT_IN_PATH, FILTERS, TIME } from './event-filter.ts'
 import { statusOf } from './problems.ts'
 import { HASH, LIMIT, LINEAGE_DEPTH, LINEAGE_LIMIT, NUMBER, ORDER, query, WAIT } from './query.ts'
 
@@ -201,7 +201,7 @@ export const operations = {
     summary: 'What an artifact was made of, and what it reached',
     description:
       'Over all logs of this server that the reader may read, joined by digest. The answer is a claim of the index: each edge is to be held against the entry that it names.',
-    params: { artifact: ARTIFACT },
+    params: { artifact: ARTIFACT_IN_PATH },
     query: query(WALK),
     answers: { 200: { description: 'a graph', content: json('Lineage') } },
     refusals: ['UNKNOWN_PARAMETER', 'STORAGE_FAILED'],

@@ -74,18 +74,19 @@ export class Indexer {
     const from = this.#writer.size
     const { size } = await this.#store.head()
     if (from >= size) return this.#refill(size)
-    // Payloads after the head: what was redacted by an entry below it is not among them.
-    const addenda = this.#store.addenda(from, Math.min(size, from + STEP_ENTRIES), STEP_BYTES)
+    const entries = await this.#store.entries(from, Math.min(size, from + STEP_ENTRIES))
+    // Payloads after the head: what an entry below it redacted is not among them. And nothing is waited for from here until they are written: an
+    // erasure that comes meanwhile finds them in the index.
+    const addenda = this.#store.addenda(from, from + entries.length, STEP_BYTES)
     const last = addenda.at(-1)?.index
     // Where the bytes ended early, the step ends with them.
     const full = addenda.reduce((sum, { bytes }) => sum + bytes.length, 0) >= STEP_BYTES
-    const to = full && last !== undefined ? last + 1 : Math.min(size, from + STEP_ENTRIES)
+    const count = full && last !== undefined ? last + 1 - from : entries.length
     const byIndex = new Map(addenda.map(({ index, bytes }) => [index, bytes]))
-    const entries = await this.#store.entries(from, to)
-    this.#writer.add(entries.map((entry, i) => this.#describe(from + i, entry, byIndex.get(from + i))))
+    this.#writer.add(entries.slice(0, count).map((entry, i) => this.#describe(from + i, entry, byIndex.get(from + i))))
     // Of redactions on the way, those before a crash included; where a reader is in it, the next step tries again.
     this.#writer.clean()
-    return entries.length
+    return count
   }
 
   #describe(index: number, bytes: Uint8Array, addendum: Uint8Array | undefined): IndexedEntry {

@@ -78,6 +78,7 @@ class IndexedLineage implements LineageSource {
   readonly #expired: () => boolean
   /** Of this question. */
   readonly #nodes = new Map<string, Node>()
+  readonly #rows = new Map<string, readonly (readonly [number, number])[] | undefined>()
   readonly #names = new Map<string, Set<string>>()
   #nameBytes = NAME_BYTES
 
@@ -97,6 +98,11 @@ class IndexedLineage implements LineageSource {
   }
 
   *#indexes(log: LineageLog, digest: Uint8Array, role: number, beyond: boolean): Generator<number> {
+    const all = this.#allRows(log, digest, beyond)
+    if (all !== undefined) {
+      for (const [code, index] of all) if (code === role && index < log.size) yield index
+      return
+    }
     let from = 0
     for (;;) {
       const page = log.reader.touching(digest, role, from, beyond)
@@ -105,6 +111,15 @@ class IndexedLineage implements LineageSource {
       if (last === undefined || last >= log.size) return
       from = last + 1
     }
+  }
+
+  /** Most artifacts have few events: those are read once, not for each role. */
+  #allRows(log: LineageLog, digest: Uint8Array, beyond: boolean): readonly (readonly [number, number])[] | undefined {
+    const name = `${beyond} ${log.name} ${toHex(digest)}`
+    if (this.#rows.has(name)) return this.#rows.get(name)
+    const rows = log.reader.allTouching(digest, beyond)
+    this.#rows.set(name, rows)
+    return rows
   }
 
   #has(name: string, artifact: string, role: LineageRole, beyond: boolean): boolean {

@@ -27,6 +27,7 @@ const START = 5_000
 const RESTART = 2_000
 
 interface Waiting {
+  readonly ask: Question
   readonly resolve: (answer: never) => void
   readonly reject: (error: unknown) => void
 }
@@ -40,7 +41,8 @@ export class Projections {
   /** Heads that came meanwhile. */
   readonly #stale = new Set<string>()
   readonly #erasures = new Map<number, (erased: boolean) => void>()
-  readonly #questions = new Map<number, Waiting>()
+  readonly #queue: Waiting[] = []
+  #current: Waiting | undefined
   #writer: Worker | undefined
   #reader: Worker | undefined
   #next = 0
@@ -99,15 +101,29 @@ export class Projections {
   }
 
   #ask<T>(ask: Question): Promise<T> {
-    if (this.#questions.size >= MAX_WAITING)
+    if (this.#queue.length >= MAX_WAITING)
       return Promise.reject(new TreelineError('RATE_LIMITED', 'too many searches wait for an answer: try again later'))
-    this.#reader ??= this.#startReader()
-    const reader = this.#reader
-    const id = this.#next++
     return new Promise<T>((resolve, reject) => {
-      this.#questions.set(id, { resolve, reject })
-      reader.postMessage({ kind: 'ask', id, ask } satisfies QueryRequest)
+      this.#queue.push({ ask, resolve, reject })
+      this.#pump()
     })
+  }
+
+  /** One question at a time, and none while something is erased: what a question reads cannot be taken out of the journal. */
+  #pump(): void {
+    if (this.#current !== undefined || this.#erasures.size > 0) return
+    this.#current = this.#queue.shift()
+    if (this.#current === undefined) return
+    this.#reader ??= this.#startReader()
+    this.#reader.postMessage({ kind: 'ask', ask: this.#current.ask } satisfies QueryRequest)
+  }
+
+  #settle(): Waiting | undefined {
+    const settled = this.#current
+    this.#current = undefined
+    // After the answer has been given.
+    queueMicrotask(() => this.#pump())
+    return settled
   }
 
   #tell(request: IndexRequest): void {
@@ -124,6 +140,7 @@ export class Projections {
         this.#writer = undefined
         for (const resolve of this.#erasures.values()) resolve(false)
         this.#erasures.clear()
+        this.#pump()
         if (this.#closed) return
         this.#parts.onFailure(error, logs[0]!.name)
         void setTimeout(RESTART, undefined, { ref: false }).then(() => this.#closed || this.#startWriter())
@@ -135,6 +152,7 @@ export class Projections {
     if (report.kind === 'erased') {
       this.#erasures.get(report.id)?.(report.erased)
       this.#erasures.delete(report.id)
+      this.#pump()
     } else if (report.kind === 'failed') this.#parts.onFailure(thrown(report), report.log)
     else if (report.kind === 'renewed') {
       this.#parts.onRenewed(report.log, report.why)
@@ -154,16 +172,14 @@ export class Projections {
       onEnd: (error) => {
         // The next question starts another one.
         this.#reader = undefined
-        for (const { reject } of this.#questions.values()) reject(unreadable(error))
-        this.#questions.clear()
+        this.#settle()?.reject(unreadable(error))
         if (!this.#closed) this.#parts.onFailure(error, this.#parts.logs[0]!.name)
       },
     })
   }
 
   #answered(report: QueryReport): void {
-    const waiting = this.#questions.get(report.id)
-    this.#questions.delete(report.id)
+    const waiting = this.#settle()
     if ('answer' in report) {
       waiting?.resolve(report.answer as never)
       return
@@ -178,6 +194,7 @@ export class Projections {
   /** Nothing is written to an index any more when it resolves. */
   async close(): Promise<void> {
     this.#closed = true
+    for (const { reject } of this.#queue.splice(0)) reject(unreadable(new Error('the server stops')))
     const ended = [this.#writer, this.#reader].map(
       (worker) => worker && new Promise((resolve) => worker.once('exit', resolve)),
     )

@@ -11,15 +11,15 @@ export type Question =
   | { readonly kind: 'lineage'; readonly question: LineageQuestion }
 
 export type QueryRequest =
-  | { readonly kind: 'ask'; readonly id: number; readonly ask: Question }
+  | { readonly kind: 'ask'; readonly ask: Question }
   /** The file is another one now. */
   | { readonly kind: 'reopen'; readonly log: string }
   | { readonly kind: 'close' }
 
 export type QueryReport =
-  | { readonly id: number; readonly answer: ListAnswer | LineageAnswer }
+  | { readonly answer: ListAnswer | LineageAnswer }
   /** `broken`: the log whose index cannot be read. */
-  | { readonly id: number; readonly code: string; readonly message: string; readonly broken: string | undefined }
+  | { readonly code: string; readonly message: string; readonly broken: string | undefined }
 
 const files = new Map((workerData as readonly IndexedLog[]).map((log) => [log.name, log]))
 const opened = new Map<string, OpenIndex>()
@@ -49,13 +49,26 @@ function close(log: string): void {
 function answer(ask: Question): ListAnswer | LineageAnswer {
   if (ask.kind === 'list') {
     const index = open(ask.question.log)
-    return index === undefined ? { indexes: [], next: null, completeTo: 0 } : search(index, ask.question)
+    return index === undefined
+      ? { indexes: [], next: null, completeTo: 0 }
+      : index.reader.snapshot(() => search(index, ask.question))
   }
-  const logs = ask.question.logs.flatMap((log) => {
+  const indexes = ask.question.logs.flatMap((log) => {
     const index = open(log.name)
-    return index === undefined ? [] : { ...index, ...log, size: Math.min(log.size, index.reader.size) }
+    return index === undefined ? [] : { ...index, ...log }
   })
-  return traceLineage(logs, ask.question)
+  // One state of each log, for the time of the walk.
+  const walk = indexes.reduce(
+    (inner, { reader }) =>
+      () =>
+        reader.snapshot(inner),
+    () =>
+      traceLineage(
+        indexes.map((log) => ({ ...log, size: Math.min(log.size, log.reader.size) })),
+        ask.question,
+      ),
+  )
+  return walk()
 }
 
 const port = parentPort!
@@ -69,10 +82,10 @@ port.on('message', (request: QueryRequest) => {
     current = undefined
     let report: QueryReport
     try {
-      report = { id: request.id, answer: answer(request.ask) }
+      report = { answer: answer(request.ask) }
     } catch (error) {
       const { code = '', message } = error as { code?: string; message: string }
-      report = { id: request.id, code, message, broken: current }
+      report = { code, message, broken: current }
       if (current !== undefined) close(current)
     }
     port.postMessage(report)

@@ -42,6 +42,7 @@ const MAX_MARKS = 16
 /** Types that a prefix may mean before all entries are looked at one by one instead. */
 const MAX_TYPES = 100
 
+const ALL = `SELECT role, idx FROM @table WHERE prefix = ? ORDER BY role, idx LIMIT ${PAGE}`
 const OF_ARTIFACT = [1, 2, 3, 4].map((role) => `prefix = @key AND role = ${role}`)
 
 export class IndexReader {
@@ -86,10 +87,17 @@ export class IndexReader {
       touchingBeyond: db
         .prepare<Touch, number>(`${touching.replace('by_artifact', 'beyond')} ORDER BY idx LIMIT ${PAGE}`)
         .pluck(),
+      allTouching: db.prepare<[number], [number, number]>(ALL.replace('@table', 'by_artifact')).raw(),
+      allBeyond: db.prepare<[number], [number, number]>(ALL.replace('@table', 'beyond')).raw(),
       marks: db.prepare<[string, number], StoredMark>(
         `SELECT idx AS "index", kind, reason FROM marks WHERE origin = ? AND target = ? ORDER BY idx LIMIT ${MAX_MARKS}`,
       ),
     }
+  }
+
+  /** All questions in it see one state, and none of them takes a lock of its own. Until it ends, nothing is erased from the journal. */
+  snapshot<T>(questions: () => T): T {
+    return this.#db.transaction(questions)()
   }
 
   get size(): number {
@@ -154,6 +162,12 @@ export class IndexReader {
   touching(digest: Uint8Array, role: number, from: number, beyond: boolean): readonly number[] {
     const touch = { prefix: prefixOf(digest), role, from }
     return (beyond ? this.#sql.touchingBeyond : this.#sql.touching).all(touch)
+  }
+
+  /** All roles of it at once, [role, index] by role and index; undefined where they are more than a page. */
+  allTouching(digest: Uint8Array, beyond: boolean): readonly (readonly [number, number])[] | undefined {
+    const rows = (beyond ? this.#sql.allBeyond : this.#sql.allTouching).all(prefixOf(digest))
+    return rows.length < PAGE ? rows : undefined
   }
 
   /** None for a key that the log does not know. */

@@ -189,6 +189,8 @@ t.test('what the disk refuses', async (t) => {
   const first = await serve(t, data)
   const second = await run(t, ['serve', '--data', data, '--listen', '127.0.0.1:0'])
   t.match([second.code, second.errors], [2, /another treeline-server uses .* \(LOCKED\)/])
+  const rebuild = await run(t, ['rebuild-index', '--data', data])
+  t.match([rebuild.code, rebuild.errors], [2, /\(LOCKED\)/], 'nor does anything else write there')
   t.equal((await ask(first.url, '/healthz')).status, 200, 'the first goes on')
   t.equal(await first.stop(), 0)
   const third = await serve(t, data)
@@ -519,3 +521,24 @@ async function usedPort(t: Test): Promise<number> {
   t.teardown(() => server.close())
   return (server.address() as import('node:net').AddressInfo).port
 }
+
+t.test('rebuild-index makes the index again, of the logs that have one', async (t) => {
+  const data = temporaryFolder(t)
+  await makeRawLog(data, 'raw')
+  await makeEventLog(data, [new Actor()], [{ actor: signer }])
+  let server = await serve(t, data)
+  t.equal((await post(server.url, '/test/v1/events', event(signer, 'model/x', { note: 'findable' }))).status, 201)
+  t.equal(await server.stop(), 0)
+  const index = join(data, 'logs/test/index.db')
+  writeFileSync(index, 'not an index')
+  const { code, output } = await run(t, ['rebuild-index', '--data', data])
+  t.match([code, output], [0, /^raw: a raw log has no index\ntest: 2 entries in .* a second\n$/])
+  const before = statSync(index).ino
+  server = await serve(t, data)
+  const found = await ask(server.url, '/test/v1/events?text=findable')
+  t.match(json(found), { events: [{ index: 1 }], next: null, completeTo: 2 })
+  t.equal(await server.stop(), 0)
+  t.equal(statSync(index).ino, before, 'the server goes on with it')
+  t.match((await run(t, ['rebuild-index', '--data', data, '--log', 'none'])).code, 2)
+  t.match((await run(t, ['rebuild-index', '--data', join(data, 'none')])).code, 2)
+})
