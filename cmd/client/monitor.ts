@@ -28,6 +28,12 @@ export const monitorCommand: Command = {
     { ...STATE_FLAG, help: 'where it remembers, and where receipts are kept' },
     ...WATCH_FLAGS,
     { name: 'from', value: 'INDEX', help: 'the first time, begin there instead of at the end' },
+    {
+      name: 'witness',
+      value: 'URL',
+      help: 'monitoring prefix of a witness, whose view of the log is compared with what the log shows here',
+      multiple: true,
+    },
     { name: 'out', value: 'FILE', help: 'append each piece of news as a JSON line' },
     {
       name: 'webhook',
@@ -76,6 +82,7 @@ class Monitor {
       // Dies before: it is told again. Nothing is lost.
       await seen.remember()
       told += seen.news.length
+      for (const witness of seen.away) console.error(`treeline: the witness ${printable(witness)} does not answer`)
       const { proved, waiting } = seen.receipts
       const receipts = proved + waiting > 0 ? `; ${proved} receipts proved, ${waiting} wait` : ''
       console.error(
@@ -106,7 +113,7 @@ class Monitor {
     const folder = stateFolder(this.#options.need('state'), origin)
     try {
       return await look({
-        ...{ transport, trust, origin, folder, watches: this.#watches },
+        ...{ transport, trust, origin, folder, watches: this.#watches, witnesses: this.#options.all('witness') },
         ...(this.#from !== undefined && { from: this.#from }),
       })
     } catch (error) {
@@ -179,7 +186,11 @@ function say(one: News): string[] {
       return [`${first}  [${one.watches.join(', ')}]`, ...rest]
     }
     case 'old-head':
-      return [sayOldHead({ size: BigInt(one.shown) }, { size: BigInt(one.known) })]
+      return [
+        one.by === null
+          ? sayOldHead({ size: BigInt(one.shown) }, { size: BigInt(one.known) })
+          : `the log shows an old head, of size ${one.shown}: the witness ${one.by} has seen ${one.known}`,
+      ]
     case 'foreign-receipts':
       return [`${one.count} receipts are of keys that the trust policy does not list: they are set aside`]
     case 'fault':

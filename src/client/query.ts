@@ -85,10 +85,11 @@ function numberOf<Number extends number>(names: Readonly<Record<Number, string>>
   return Number(found[0]) as Number
 }
 
-/** RFC 3339, or ms since the Unix epoch. Throws USAGE. */
+/** RFC 3339, or ms since the Unix epoch; parts of a millisecond are rounded up, as an entry of that millisecond is before. Throws USAGE. */
 export function parseTime(name: string, text: string): number {
   const moment = /^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$/.test(text)
-  const time = moment ? Date.parse(text) : /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN
+  const below = /\.[0-9]{3}[0-9]*[1-9]/.test(text) ? 1 : 0
+  const time = moment ? Date.parse(text) + below : /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(time)) throw wrong(name, 'a time such as 2026-01-31T12:00:00Z, or ms since 1970', text)
   return time
 }

@@ -11,7 +11,8 @@ import { parseQuery } from '../../src/client/query.ts'
 import { parseReceipt, Receipts } from '../../src/client/receipts.ts'
 import { Transport } from '../../src/client/transport.ts'
 import { stateFolder } from '../../src/client/trusted-log.ts'
-import { formatCheckpoint } from '../../src/core/checkpoint.ts'
+import { formatCheckpoint, originHash } from '../../src/core/checkpoint.ts'
+import { ed25519NoteSigner } from '../../src/core/ed25519.ts'
 import { signNote } from '../../src/core/note.ts'
 import { formatBundle, parseBundle } from '../../src/core/tile.ts'
 import { logFiles } from '../../src/store/folder.ts'
@@ -133,6 +134,47 @@ t.test('a log that lies is named', async (t) => {
   }
   one.liar.lie = undefined
   t.same(told(await looked('d')), [next - 1], 'nothing of what was not proved is passed over')
+})
+
+t.test('what a witness has seen is compared with what the log shows here', async (t) => {
+  let note = one.log.published!.note
+  let status = 200
+  const witness = createServer((request, response) => {
+    const path = `/w/${originHash(ORIGIN)}/checkpoint`
+    response.writeHead(request.url === path ? status : 404).end(status === 200 ? note : undefined)
+  })
+  await new Promise<void>((resolve) => witness.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => witness.close())
+  const url = `http://127.0.0.1:${(witness.address() as AddressInfo).port}/w`
+  const compared = (where = url) =>
+    look({
+      ...{ transport, trust: one.trust, origin: ORIGIN, watches: [] },
+      folder: join(folder, 'w'),
+      witnesses: [where],
+    })
+  t.match(await compared(), { news: [], away: [] })
+  const old = one.log.published!.note
+  await grow()
+  t.match(await compared(), { news: [], away: [] }, 'a witness that lags')
+  note = one.log.published!.note
+  one.liar.lie = instead(old)
+  const fresh = await look({
+    ...{ transport, trust: one.trust, origin: ORIGIN, watches: [], folder: join(folder, 'w2'), witnesses: [url] },
+  })
+  t.match(fresh.news, [{ news: 'old-head', shown: next - 1, known: next, by: url }], 'also for who has never looked')
+  one.liar.lie = undefined
+  note = forged(4)
+  await t.rejects(compared(), { code: 'INVALID_LOG', message: /size 4 is no part/ })
+  note = forged(next + 50)
+  await t.rejects(compared(), { code: 'INVALID_PROOF' })
+  note = signNote(formatCheckpoint({ origin: ORIGIN, size: 1n, root: new Uint8Array(32), extensions: [] }), [
+    ed25519NoteSigner(ORIGIN, new Uint8Array(32).fill(1), () => new Uint8Array(64)),
+  ])
+  await t.rejects(compared(), { code: 'UNVERIFIED_NOTE', message: /shows no checkpoint/ })
+  status = 404
+  t.match(await compared(), { news: [], away: [] }, 'one that never saw the log')
+  status = 500
+  t.match(await compared(), { news: [], away: [url] })
 })
 
 t.test('kept receipts are proved, and one that the log did not keep is a contradiction', async (t) => {
