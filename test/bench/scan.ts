@@ -75,13 +75,13 @@ type Measured = Usage & { readonly seconds: number; readonly server: number }
 const line = (...cells: readonly string[]): void =>
   console.log(`| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(44) : cell.padStart(26))).join(' | ')} |`)
 
-function row(what: string, runs: readonly Measured[]): void {
+function row(what: string, runs: readonly Measured[], entries: number): void {
   const of = (pick: (run: Measured) => number, digits = 0) => spread(runs.map(pick), digits)
   line(
     what,
-    of(({ seconds }) => EVENTS / seconds),
-    of(({ cpu }) => (1e6 * cpu) / EVENTS, 2),
-    of(({ server }) => (1e6 * server) / EVENTS, 2),
+    of(({ seconds }) => entries / seconds),
+    of(({ cpu }) => (1e6 * cpu) / entries, 2),
+    of(({ server }) => (1e6 * server) / entries, 2),
     of(({ peak }) => peak),
   )
 }
@@ -104,11 +104,12 @@ console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.vers
 console.log(`entries of ${entryOf(1_000, Date.now()).length} bytes; ${RUNS} runs, min / median / max\n`)
 line('what', 'entries a second', 'CPU of the client, µs an entry', 'CPU of the server', 'peak RSS of the client, MiB')
 const digest = `sha256:${toHex(digestOf(EVENTS >> 1))}`
-for (const [what, args] of [
-  ['replay --artifact: two events of all', ['replay', '--artifact', digest]],
-  ['replay --signer: one of 40', ['replay', '--signer', signers[7]!.key.id, '--json']],
-  ['replay --kind policy: none', ['replay', '--kind', 'policy']],
-  ['replay --json: every event printed', ['replay', '--json']],
+const PRINTED = Math.min(EVENTS, 100_000)
+for (const [what, args, entries] of [
+  ['replay --artifact: two events of all', ['replay', '--artifact', digest], EVENTS],
+  ['replay --signer --json: one of 40', ['replay', '--signer', signers[7]!.key.id, '--json'], EVENTS],
+  ['replay --kind policy: none', ['replay', '--kind', 'policy'], EVENTS],
+  [`replay --json: the first ${PRINTED}, printed`, ['replay', '--json', '--to', `${PRINTED}`], PRINTED],
 ] as const) {
   const runs: Measured[] = []
   for (let i = 0; i < RUNS; i++) {
@@ -116,6 +117,6 @@ for (const [what, args] of [
     const used = await run('cmd/treeline.ts', [...args, ...log])
     runs.push({ ...used, server: usageOf(server.child)!.cpu - before })
   }
-  row(what, runs)
+  row(what, runs, entries)
 }
 await server.stop()
