@@ -6,7 +6,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equal, toBase64, toUtf8 } from '../core/bytes.ts'
 import type { Checkpoint } from '../core/checkpoint.ts'
-import { TreelineError } from '../core/errors.ts'
+import { decodeEntry, GENESIS } from '../core/entry.ts'
+import { type Code, TreelineError } from '../core/errors.ts'
 import type { Lineage, LineageEdge, LineageStep } from '../core/lineage.ts'
 import { type Hash, verifyConsistency } from '../core/merkle.ts'
 import { parseProof } from '../core/proof-file.ts'
@@ -18,6 +19,7 @@ import { HttpSource } from './http-source.ts'
 import { type AnsweredLog, fetchLineage, type LineageAnswer, type Question } from './lineage-answer.ts'
 import { originOf, type ProvedEvent, provedLineage, provedStep } from './proved-lineage.ts'
 import { fetchConsistency } from './reads.ts'
+import { VerifiedLog } from './scan.ts'
 import { scanLineage } from './scan-lineage.ts'
 import { PASSING, type Transport } from './transport.ts'
 import { stateFolder } from './trusted-log.ts'
@@ -71,6 +73,8 @@ const EDGES_PER_NODE = 8
 /** How long to wait for an index that is behind, and how often to look, ms. */
 const INDEX_PATIENCE = 5_000
 const INDEX_LOOK = 100
+/** The reader may not read it, or it is not there. */
+const CLOSED: ReadonlySet<string> = new Set<Code>(['UNAUTHENTICATED', 'FORBIDDEN', 'UNKNOWN_LOG', 'NOT_FOUND'])
 /** Evidence that is fetched at once. */
 const EVIDENCE_AHEAD = 8
 
@@ -105,11 +109,7 @@ class Tracer {
     const answer = await this.#ask()
     this.#requireAnswered(answer)
     for (const log of answer.logs) await this.#answered(log)
-    for (const [log, origin] of this.#parts.known) {
-      if (this.#heads.has(log)) continue
-      this.#faults.add(`the server leaves the log ${log} out of its answer`)
-      await this.#head(log, origin)
-    }
+    for (const [log, origin] of this.#parts.known) if (!this.#heads.has(log)) await this.#unanswered(log, origin)
 
     const scan = complete ? await this.#scan(answer) : undefined
     const listed: Place[] = [...answer.events, ...(scan?.lineage.events ?? [])]
@@ -175,6 +175,25 @@ class Tracer {
       )
     if (BigInt(completeTo) < head.checkpoint.size)
       this.#notices.add(`the index of ${log} is at ${completeTo} of ${head.checkpoint.size} entries: ask again later`)
+  }
+
+  /** A log that the reader knows and the answer does not: raw, closed to this reader, or hidden. */
+  async #unanswered(log: string, origin: string): Promise<void> {
+    const { complete, trust } = this.#parts
+    if (!complete) {
+      this.#notices.add(`the answer does not look at ${log}, of which the trust policy has a key`)
+      return
+    }
+    try {
+      const { note } = await this.#head(log, origin)
+      const verified = await VerifiedLog.open(new HttpSource(this.#open(log)), { trust, origin, note })
+      if (await isEventLog(verified)) this.#faults.add(`the server leaves the log ${log} out of its answer`)
+      else this.#heads.delete(log)
+    } catch (error) {
+      if (!(error instanceof TreelineError) || !CLOSED.has(error.code)) throw error
+      this.#heads.delete(log)
+      this.#notices.add(`${log}, of which the trust policy has a key, could not be read: ${error.message}`)
+    }
   }
 
   /** The published head, once it is shown to go on from what was seen before. */
@@ -343,5 +362,16 @@ class Tracer {
       found.set(key, { size: Number(checkpoint.size), hashes })
     }
     return [...found.values()].filter(({ size: old }) => BigInt(old) < size).sort((a, b) => a.size - b.size)
+  }
+}
+
+/** Only an events log begins with a genesis: what is in a raw one has no meaning for us. */
+async function isEventLog(log: VerifiedLog): Promise<boolean> {
+  if (log.size === 0) return false
+  try {
+    return decodeEntry(await log.entry(0)).kind === GENESIS
+  } catch (error) {
+    if (error instanceof TreelineError && ['MALFORMED_ENTRY', 'MALFORMED_CBOR'].includes(error.code)) return false
+    throw error
   }
 }
