@@ -17,6 +17,7 @@ import receipt from './receipt.json' with { type: 'json' }
 import redactionAnswer from './redaction-answer.json' with { type: 'json' }
 import redactionRequest from './redaction-request.json' with { type: 'json' }
 import statement from './statement.json' with { type: 'json' }
+import witnessList from './witness-list.json' with { type: 'json' }
 import writePolicy from './write-policy.json' with { type: 'json' }
 
 interface SchemaFile {
@@ -40,6 +41,7 @@ export const FILES: readonly SchemaFile[] = [
   policyAnswer,
   problem,
   readiness,
+  witnessList,
   receipt,
   redactionAnswer,
   redactionRequest,

@@ -53,6 +53,25 @@ export type LogList = {
     root: string
   }
 }[]
+/**
+ * The witnesses that a log asks for cosignatures, and what it knows of each: its word, and theirs.
+ */
+export type WitnessList = {
+  name: string
+  /**
+   * Of its last cosignature.
+   */
+  size: number
+  /**
+   * Seconds since it began to fail; 0 while it cosigns.
+   */
+  late: number
+  why: string | null
+  /**
+   * How many entries it says that it has judged one by one; null when it does not say.
+   */
+  audited: number | null
+}[]
 
 /**
  * The log's answer to what it took: proof that it is in the tree.

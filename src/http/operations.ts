@@ -357,6 +357,16 @@ export const operations = {
     answers: { 200: { description: 'the logs', content: json('LogList') } },
     refusals: [...OF_A_READ, 'UNKNOWN_PARAMETER'],
   }),
+  listWitnesses: describe({
+    id: 'listWitnesses',
+    tag: 'tiles',
+    summary: 'The witnesses of the log',
+    description:
+      'How far each has cosigned and says that it has audited. Cosignatures on the checkpoint prove the first; nothing here proves the second.',
+    query: query({}),
+    answers: { 200: { description: 'the witnesses', content: json('WitnessList') } },
+    refusals: ['UNKNOWN_PARAMETER'],
+  }),
   getDescription: describe({
     id: 'getDescription',
     tag: 'server',

@@ -1,6 +1,6 @@
 /** Proofs for any sizes up to the committed head, and the list of logs. */
 import type { FastifyInstance } from 'fastify'
-import type { ConsistencyProof, InclusionProof, LogList } from '../../schemas/types.ts'
+import type { ConsistencyProof, InclusionProof, LogList, WitnessList } from '../../schemas/types.ts'
 import { fromHex, toBase64, toHex } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import { TREE } from './auth.ts'
@@ -37,6 +37,15 @@ export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
       const hashes = await log.prover.consistency(log.head.tree, from, to)
       return { from, to, hashes: hashes.map(toBase64) }
     },
+  )
+
+  app.get<{ Params: LogParams }>(
+    '/:log/v1/witnesses',
+    { config: TREE, schema: operations.listWitnesses },
+    async ({ params }): Promise<WitnessList> =>
+      (await findLog(logs, params.log).log.audits()).map(({ late, why = null, audited = null, ...witness }) => ({
+        ...{ ...witness, late: Math.round(late), why, audited },
+      })),
   )
 
   app.get(

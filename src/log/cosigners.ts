@@ -50,6 +50,11 @@ export interface WitnessState {
   readonly why: string | undefined
 }
 
+export interface WitnessAudit extends WitnessState {
+  /** How many entries it says that it has audited; undefined for one that does not say. */
+  readonly audited: number | undefined
+}
+
 interface Known {
   readonly witness: PolicyWitness
   readonly url: string
@@ -62,11 +67,14 @@ interface Known {
 const TRIES = 3
 /** How long a full quorum waits for the other witnesses, ms: their cosignatures are worth it to readers with other policies. */
 const GRACE = 250
+/** How old what witnesses said of their audits may be, ms: who asks the log makes it ask no oftener. */
+const AUDITS_AGE = 5_000
 
 export class Cosigners {
   readonly #parts: CosignersParts
   readonly #client: WitnessClient
   readonly #known: readonly Known[]
+  #audits: { readonly asked: number; readonly sizes: Promise<readonly (number | undefined)[]> } | undefined
 
   /** Throws USAGE for a witness without a URL that the quorum cannot do without. */
   constructor(parts: CosignersParts) {
@@ -90,6 +98,17 @@ export class Cosigners {
       late: lateSince === undefined ? 0 : (now - lateSince) / 1000,
       why,
     }))
+  }
+
+  /** The same, and how far each says that it has audited the log. Never fails. */
+  async audits(): Promise<readonly WitnessAudit[]> {
+    const now = performance.now()
+    if (this.#audits === undefined || now - this.#audits.asked > AUDITS_AGE) {
+      const ask = ({ url }: Known) => this.#client.audited(url, this.#parts.logKey.name).catch(() => undefined)
+      this.#audits = { asked: now, sizes: Promise.all(this.#known.map(ask)) }
+    }
+    const sizes = await this.#audits.sizes
+    return this.states.map((state, i) => ({ ...state, audited: sizes[i] }))
   }
 
   /** The head's note with the cosignatures that came in time, and whether they are a full quorum. Never fails. */

@@ -6,7 +6,7 @@ import { formatVkey } from '../core/vkey.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
 import type { Store } from '../store/store.ts'
 import { type Clocks, LogClock } from './clock.ts'
-import { Cosigners, type WitnessState } from './cosigners.ts'
+import { Cosigners, type WitnessAudit, type WitnessState } from './cosigners.ts'
 import { loadTree, Prover } from './prover.ts'
 import { readPublished, rolledBack } from './published.ts'
 import { type PublishedHead, Publisher } from './publisher.ts'
@@ -55,6 +55,8 @@ export interface Log {
   covering(size: number, patience: number, signal: AbortSignal): Promise<PublishedHead | undefined>
   /** What each witness is at; empty in a log without. */
   readonly witnesses: readonly WitnessState[]
+  /** The same, with what each says of its audits. */
+  audits(): Promise<readonly WitnessAudit[]>
   /** How long a commit has been waiting to be published, seconds. */
   readonly publishLag: number
   readonly queued: { readonly entries: number; readonly bytes: number }
@@ -199,6 +201,10 @@ export class SigningLog implements Log {
 
   get witnesses(): readonly WitnessState[] {
     return this.#cosigners?.states ?? []
+  }
+
+  async audits(): Promise<readonly WitnessAudit[]> {
+    return (await this.#cosigners?.audits()) ?? []
   }
 
   get publishLag(): number {

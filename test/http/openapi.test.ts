@@ -70,7 +70,7 @@ t.test('answers of every route are as described', async (t) => {
     ...['/', '/healthz', '/readyz', '/v1/logs', '/openapi.json', '/test/checkpoint', '/test/addenda.v1'],
     ...['/test/tile/0/000.p/1', '/test/tile/entries/000.p/2', '/test/v1/policy', `/test/addenda/${address}`],
     ...['/test/v1/events', '/test/v1/events?from=1&limit=1', '/test/v1/events/0', `/test/v1/evidence/0`],
-    ...['/test/v1/proofs/inclusion?index=0', '/test/v1/proofs/consistency?from=1&to=2'],
+    ...['/test/v1/proofs/inclusion?index=0', '/test/v1/proofs/consistency?from=1&to=2', '/test/v1/witnesses', '/logs'],
   ]) {
     // The request fails where the answer is not as described.
     t.equal((await ask(server.url, path)).status, 200, path)

@@ -4,7 +4,7 @@
  *
  *   npm exec -- node test/lanes/explorer.ts
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { startChromium } from './chromium.ts'
@@ -71,8 +71,14 @@ async function judgeLogs(browser: Browser, { url, trust, size }: Shown): Promise
   check('a pinned key without witnesses is not enough', (await explorer.state()) === 'unverified')
   await explorer.trust(trust)
   check('with the trust file the head is verified', (await explorer.verdict('#/')) === 'verified')
+  await explorer.page.waitForSelector('text=The log reports')
   const text = await explorer.text()
   check('the witness is shown with the time of its cosignature', /w cosigned .* UTC, \d+ s ago/.test(text), text)
+  check(
+    'and how far it says that it has audited',
+    /w has cosigned \d+ entries and audited \d+ of them/.test(text),
+    text,
+  )
   check('the page says how large the log is', text.includes(`${size} under the published head`), text)
   await explorer.page.reload()
   check('trust is remembered', (await explorer.state()) === 'verified')
@@ -178,6 +184,7 @@ async function judgeOffline(browser: Browser, { url, trust, model }: Shown): Pro
   const evidence = await (await fetch(`${url}/models/v1/evidence/${model.index}`)).text()
   const explorer = await ExplorerPage.open(browser, url, { trust })
   await explorer.go('#/check')
+  const report = await makeReport(url, trust, model.id)
   await explorer.context.setOffline(true)
   explorer.requests.length = 0
   await explorer.give({ name: 'model.tlog-proof', bytes: evidence })
@@ -212,6 +219,22 @@ async function judgeOffline(browser: Browser, { url, trust, model }: Shown): Pro
     'a file beside evidence is what the evidence names',
     /It is about forest.json[\s\S]*names its SHA-256/.test(await explorer.text()),
   )
+  await explorer.drop(report)
+  check('a report folder is verified', (await explorer.state()) === 'verified', await explorer.text())
+  check(
+    'with all of its evidence',
+    (await explorer.page.locator('[data-file$=".tlog-proof"] .verdict.verified').count()) === 3,
+  )
+  await picture(explorer, 'report')
+  const json = join(report, 'report.json')
+  const honest = readFileSync(json, 'utf8')
+  writeFileSync(json, honest.replace('"role": "consumed"', '"role": "produced"'))
+  await explorer.drop(report)
+  check('one word of it changed and it fails', (await explorer.state()) === 'failed', await explorer.text())
+  writeFileSync(json, honest)
+  rmSync(join(report, 'evidence', readdirSync(join(report, 'evidence'))[0]!))
+  await explorer.drop(report)
+  check('evidence taken out of it and it fails', (await explorer.state()) === 'failed', await explorer.text())
   // The browser asks for the icon of its own accord, of the server that the page is from.
   const requests = explorer.requests.filter((path) => !/\/assets\/icon-[^/]+\.svg$/.test(path))
   check('nothing of this made a request', requests.length === 0, requests.join('\n'))
@@ -229,6 +252,17 @@ async function judgeOffline(browser: Browser, { url, trust, model }: Shown): Pro
   await stranger.give({ name: 'model.tlog-proof', bytes: evidence })
   check('evidence under a key that nobody pinned is not called verified', (await stranger.state()) === 'unverified')
   await stranger.close()
+}
+
+/** What the artifact reached, as `treeline trace` writes it; returns the folder. */
+async function makeReport(url: string, trust: string, id: string): Promise<string> {
+  const folder = tempFolder()
+  const file = join(folder, 'trust.txt')
+  writeFileSync(file, trust)
+  const report = join(folder, 'report')
+  const flags = ['--log', `${url}/models`, '--trust', file, '--state', join(folder, 'state'), '--report', report]
+  await must(process.execPath, ['cmd/treeline.ts', 'trace', '--down', ...flags, id])
+  return report
 }
 
 const page = (explorer: ExplorerPage): string => explorer.page.url()

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { LogList, Readiness } from '../../../schemas/types.ts'
+import type { LogList, Readiness, WitnessList } from '../../../schemas/types.ts'
 import { formatVkey } from '../../core/vkey.ts'
 import type { Api } from '../api.ts'
 import type { Head, ListedLog } from '../head.ts'
@@ -65,6 +65,11 @@ function LogPanel({ log, report }: { log: LogList[number]; report: Report | unde
 }
 
 function HeadPanel({ log, head, report }: { log: ListedLog; head: Head; report: Report | undefined }): JSX.Element {
+  const session = useSession()
+  const witnesses = useLoad(
+    () => session.api.json<WitnessList>(`/${log.name}/v1/witnesses`),
+    [session.version, log.name],
+  )
   const waiting = log.size - head.size
   return (
     <>
@@ -79,7 +84,7 @@ function HeadPanel({ log, head, report }: { log: ListedLog; head: Head; report: 
         </dd>
         <dt>Witnesses</dt>
         <dd>
-          <Cosigners head={head} witnesses={report?.witnesses ?? []} />
+          <Cosigners head={head} witnesses={witnesses.value ?? []} />
         </dd>
         {log.successorOf !== undefined && (
           <>
@@ -123,7 +128,7 @@ function HeadPanel({ log, head, report }: { log: ListedLog; head: Head; report: 
 }
 
 /** Cosignatures that verified, with their age; then what the log reports of all its witnesses, which is its word. */
-function Cosigners({ head, witnesses }: { head: Head; witnesses: Report['witnesses'] }): JSX.Element {
+function Cosigners({ head, witnesses }: { head: Head; witnesses: WitnessList }): JSX.Element {
   const now = Date.now()
   return (
     <ul class="plain">
@@ -137,9 +142,9 @@ function Cosigners({ head, witnesses }: { head: Head; witnesses: Report['witness
           {`${head.strangers.length === 1 ? 'A signature' : `${head.strangers.length} signatures`} by keys that you have not named: ${head.strangers.join(', ')}`}
         </li>
       )}
-      {witnesses.map(({ name, size, late, why }) => (
+      {witnesses.map(({ name, size, late, why, audited }) => (
         <li key={`log ${name}`} class="quiet">
-          {`The log reports: ${name} is at ${size}${late > 0 ? `, late by ${ageText(late * 1000)}${why === null ? '' : ` (${why})`}` : ', up to date'}`}
+          {`The log reports: ${name} has cosigned ${size} entries${audited === null ? ' and does not say what it has audited' : ` and audited ${audited} of them one by one`}, ${late > 0 ? `late by ${ageText(late * 1000)}${why === null ? '' : ` (${why})`}` : 'not late'}`}
         </li>
       ))}
       {head.cosigners.length + head.strangers.length + witnesses.length === 0 && <li>None.</li>}
