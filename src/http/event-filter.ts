@@ -14,7 +14,7 @@ export const TIME = {
   description: 'ms since the Unix epoch, or RFC 3339',
 } as const
 
-export const ARTIFACT = {
+const ARTIFACT = {
   type: 'string',
   maxLength: 193,
   pattern: '^([!-~]{1,64}:)?([0-9a-fA-F]{2}){1,64}$',
