@@ -22,7 +22,7 @@ export interface ProjectionsParts {
 /** Questions that may wait for the thread that answers. */
 const MAX_WAITING = 64
 /** For the thread that writes to open the indexes, ms. */
-const START = 5_000
+const START = 10_000
 /** Before a thread that ended is started again, ms. */
 const RESTART = 2_000
 

@@ -78,7 +78,7 @@ t.test('a generated history: every search and every walk is what brute force fin
     )
   const start = Date.now() + 60_000
   const events = makeHistory(
-    20_000,
+    12_000,
     actors.map(({ key }) => key.id),
     start,
   )
@@ -94,7 +94,7 @@ t.test('a generated history: every search and every walk is what brute force fin
   }
 
   const searches: [string, Query, (event: TrueEvent) => boolean][] = []
-  for (let i = 0; i < 6; i++) {
+  for (let i = 0; i < 5; i++) {
     const { key, type, time, words, edges } = pick(events)
     const { artifact, role } = pick(edges)
     const later = time + 900_000
@@ -149,7 +149,7 @@ t.test('a generated history: every search and every walk is what brute force fin
         )
     }
   }
-  t.ok(searches.filter(([, , fits]) => events.some(fits)).length > 40, 'the searches find something')
+  t.ok(searches.filter(([, , fits]) => events.some(fits)).length > 30, 'the searches find something')
 
   let walked = 0
   for (let i = 0; i < 8; i++) {
