@@ -68,8 +68,6 @@ export interface Trace {
   readonly notices: readonly string[]
 }
 
-/** The most edges of an answer, for each thing that it may list. */
-const EDGES_PER_NODE = 8
 /** How long to wait for an index that is behind, and how often to look, ms. */
 const INDEX_PATIENCE = 5_000
 const INDEX_LOOK = 100
@@ -287,7 +285,7 @@ class Tracer {
 
   /** What the server said against what was proved. */
   #compare(answer: LineageAnswer, lineage: Lineage): void {
-    const { since, until, limit } = this.#parts.question
+    const { since, until } = this.#parts.question
     const steps = new Map([...this.#events].map(([place, one]) => [place, provedStep(one)]))
     const told = new Set(answer.edges.map(sayEdge))
     for (const edge of answer.edges) {
@@ -296,8 +294,6 @@ class Tracer {
         this.#faults.add(`the server invents that ${sayEdge(edge)}`)
     }
     const listed = new Set(answer.artifacts.map(({ id }) => id))
-    // Where an answer has as many edges as it may have, one that is missing is no lie.
-    const full = answer.truncated && answer.edges.length >= limit * EDGES_PER_NODE
     for (const event of answer.events) {
       const step = steps.get(placeOf(event))
       if (step === undefined) continue
@@ -309,8 +305,9 @@ class Tracer {
         ['signers', event.signers.join(', '), signers.join(', ')],
       ])
         if (said !== real) this.#faults.add(`the server says ${name} ${said} of ${sayPlace(event)}: it is ${real}`)
+      // What was cut off, by size or by time, hides nothing.
       for (const edge of edgesOf(step))
-        if (listed.has(edge.artifact) && !told.has(sayEdge(edge)) && !full)
+        if (!answer.truncated && listed.has(edge.artifact) && !told.has(sayEdge(edge)))
           this.#faults.add(`the server hides that ${sayEdge(edge)}`)
     }
     if (answer.truncated || since !== undefined || until !== undefined) return

@@ -128,6 +128,15 @@ t.test('a lying server is named', async (t) => {
     t.strictSame(faults, [`the server hides that event 5 of test consumed ${idOf('model')}`])
     t.ok(lineage.edges.some(({ index, artifact }) => index === 5 && artifact === idOf('model')))
   })
+  await t.test('but what it cut off is no lie', async (t) => {
+    const lie = lineageLie((answer) => {
+      answer.truncated = true
+      answer.edges = []
+    })
+    const { faults, lineage } = await traced(t, { ...ask, lie })
+    t.strictSame([faults, lineage.truncated], [[], true])
+    t.match(formatTable(lineage).at(-1), /there is more/)
+  })
   await t.test('it hides an artifact with all that it led to', async (t) => {
     const lie = lineageLie((answer) => {
       answer.artifacts = answer.artifacts.filter(({ id }: { id: string }) => id !== idOf(SCRIPT))
