@@ -19,7 +19,7 @@ export const QUERY_FLAGS: readonly Flag[] = [
   { name: 'signer', value: 'ID', help: 'signed by the key with this id' },
   { name: 'type', value: 'TYPE', help: 'of this predicate or event type; TYPE* for all that begin with it' },
   { name: 'artifact', value: 'ALG:HEX', help: 'naming this digest; hex alone is of any algorithm' },
-  { name: 'role', value: 'ROLE', help: 'naming it as produced, consumed or examined' },
+  { name: 'role', value: 'ROLE', help: 'naming it as produced, consumed, examined, or as file of a manifest' },
   { name: 'kind', value: 'KIND', help: 'genesis, event, policy, redaction or batch' },
   { name: 'since', value: 'TIME', help: 'accepted by the log then or later, RFC 3339 or ms' },
   { name: 'until', value: 'TIME', help: 'accepted before then' },

@@ -1,10 +1,10 @@
 /** What somebody looks for among the entries of a log: the filters of `GET v1/events`, judged by the client itself. */
-import { ROLE_NAMES, type Role } from '../core/artifact.ts'
+import { ROLE_NAMES } from '../core/artifact.ts'
 import { equal, fromHex, toHex, toUtf8 } from '../core/bytes.ts'
 import { type Entry, EVENT, KIND_NAMES } from '../core/entry.ts'
 import { TreelineError } from '../core/errors.ts'
+import type { LineageRole, LineageStep } from '../core/lineage.ts'
 import { isPattern, matchPattern } from '../core/pattern.ts'
-import type { Digest } from '../core/payload.ts'
 
 export interface Query {
   /** Id of a key. */
@@ -13,8 +13,8 @@ export interface Query {
   readonly type?: string
   /** Of any algorithm where none is given. */
   readonly artifact?: { readonly algorithm?: string; readonly digest: Uint8Array }
-  /** In which the event names the artifact, or any artifact. */
-  readonly role?: Role
+  /** In which the event names the artifact; without one, in which its entry shows any. `file` is one of a manifest, and stands in payloads only. */
+  readonly role?: LineageRole
   readonly kind?: Entry['kind']
   /** Half-open span of entry times, ms since the Unix epoch. */
   readonly since?: number
@@ -38,8 +38,8 @@ export function parseQuery(texts: QueryTexts): Query {
     ...(signer !== undefined && { signer: keyId(signer) }),
     ...(type !== undefined && { type }),
     ...(artifact !== undefined && { artifact: parseArtifact(artifact) }),
-    ...(role !== undefined && { role: numberOf(ROLE_NAMES, 'role', role) }),
-    ...(kind !== undefined && { kind: numberOf(KIND_NAMES, 'kind', kind) }),
+    ...(role !== undefined && { role: parseRole(role) }),
+    ...(kind !== undefined && { kind: parseKind(kind) }),
     ...(since !== undefined && { since: parseTime('since', since) }),
     ...(until !== undefined && { until: parseTime('until', until) }),
     ...(text !== undefined && { text }),
@@ -53,7 +53,7 @@ export function queryParameters({ signer, artifact, role, kind, since, until, ty
     signer: signer && toHex(signer),
     type,
     artifact: artifact && `${prefix}${toHex(artifact.digest)}`,
-    role: role && ROLE_NAMES[role],
+    role,
     kind: kind === undefined ? undefined : KIND_NAMES[kind],
     since: since?.toString(),
     until: until?.toString(),
@@ -72,17 +72,26 @@ function keyId(text: string): Uint8Array {
 
 /** `alg:hex`, or hex alone. Throws USAGE. */
 function parseArtifact(text: string): NonNullable<Query['artifact']> {
-  const at = text.indexOf(':')
+  // Algorithms may have colons, digests do not.
+  const at = text.lastIndexOf(':')
   const digest = fromHex(text.slice(at + 1).toLowerCase())
   if (digest === undefined || digest.length === 0 || digest.length > 64 || at === 0)
     throw wrong('artifact', 'a digest such as sha256:0a1b…, or its hex', text)
   return at === -1 ? { digest } : { algorithm: text.slice(0, at), digest }
 }
 
-function numberOf<Number extends number>(names: Readonly<Record<Number, string>>, what: string, text: string): Number {
-  const found = Object.entries<string>(names).find(([, name]) => name === text)
-  if (found === undefined) throw wrong(what, `one of ${Object.values(names).join(', ')}`, text)
-  return Number(found[0]) as Number
+const ROLES: readonly LineageRole[] = [...Object.values(ROLE_NAMES), 'file']
+
+function parseRole(text: string): LineageRole {
+  const role = ROLES.find((one) => one === text)
+  if (role === undefined) throw wrong('role', `one of ${ROLES.join(', ')}`, text)
+  return role
+}
+
+function parseKind(text: string): Entry['kind'] {
+  const found = Object.entries<string>(KIND_NAMES).find(([, name]) => name === text)
+  if (found === undefined) throw wrong('kind', `one of ${Object.values(KIND_NAMES).join(', ')}`, text)
+  return Number(found[0]) as Entry['kind']
 }
 
 /** RFC 3339, or ms since the Unix epoch; parts of a millisecond are rounded up, as an entry of that millisecond is before. Throws USAGE. */
@@ -110,28 +119,21 @@ export const matchesShown = ({ role, artifact }: Query, entry: Entry): boolean =
   (entry.kind === EVENT &&
     entry.artifacts.some(
       (one) =>
-        (role === undefined || one.role === role) &&
+        (role === undefined || ROLE_NAMES[one.role] === role) &&
         (artifact === undefined ||
           (equal(one.digest, artifact.digest) &&
             (artifact.algorithm === undefined || one.algorithm === artifact.algorithm))),
     ))
 
-/** The same for the digests that a payload names. */
-export function matchesNamed(
-  { role, artifact }: Query,
-  named: readonly (readonly [Role, readonly Digest[]])[],
-): boolean {
-  const hex = artifact && toHex(artifact.digest)
-  return named.some(
-    ([as, digests]) =>
-      (role === undefined || as === role) &&
-      digests.some(
-        ({ algorithm, value }) =>
-          artifact === undefined ||
-          (value.toLowerCase() === hex && (artifact.algorithm === undefined || artifact.algorithm === algorithm)),
-      ),
+/** The same for artifacts that stand only in the payload. */
+export const matchesBeyond = ({ role, artifact }: Query, beyond: LineageStep['artifacts']): boolean =>
+  artifact !== undefined &&
+  beyond.some(
+    (one) =>
+      (role === undefined || one.role === role) &&
+      one.digest === toHex(artifact.digest) &&
+      (artifact.algorithm === undefined || one.algorithm === artifact.algorithm),
   )
-}
 
 /** Bytes that stand in every entry that matches: an entry is deterministic, so an id or a text has one spelling. The artifact may stand elsewhere. */
 export const needlesOf = ({ signer, type }: Query): readonly Uint8Array[] =>

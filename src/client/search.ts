@@ -1,15 +1,15 @@
 /**
  * Every entry of a verified log that somebody looks for, and none left out. Most entries are put aside by a search for bytes over whole bundles;
- * those whose artifacts stand only in their payload (key 11) are judged by the payload.
+ * those that have artifacts only in their payload (key 11, and files of manifests) are judged by the payload.
  */
 import { splitAddendum } from '../core/addendum.ts'
-import { digestsByRole, parsePayload } from '../core/describe.ts'
 import { type Envelope, parseEnvelope } from '../core/dsse.ts'
 import { EVENT, type EventEntry } from '../core/entry.ts'
 import { TreelineError } from '../core/errors.ts'
+import { artifactsBeyond, MANIFEST, saysMore } from '../core/payload-facts.ts'
 import { ahead } from './ahead.ts'
 import { Policies } from './policies.ts'
-import { matchesEntry, matchesNamed, matchesShown, needlesOf, type Query } from './query.ts'
+import { matchesBeyond, matchesEntry, matchesShown, needlesOf, type Query } from './query.ts'
 import { decodeAt, type ScannedBundle, type ScannedEntry, type VerifiedLog } from './scan.ts'
 
 export interface FoundEntry extends ScannedEntry {
@@ -70,15 +70,16 @@ interface Narrowed {
 /** Positions of entries that may match, ascending. */
 function candidatesIn({ bytes, entries }: ScannedBundle, queries: readonly Narrowed[]): number[] {
   const whole = bufferOf(bytes)
+  const manifests = whole.includes(MANIFEST)
   const found = new Set<number>()
   for (const { query, needles, digest } of queries) {
     if (!needles.every((needle) => whole.includes(needle))) continue
     const named = digest === undefined || whole.includes(digest)
     for (const [i, entry] of entries.entries()) {
       if (found.has(i) || (query.kind !== undefined && entry[KIND] !== query.kind)) continue
-      const hides = entry[0] !== SHOWS_ALL
-      if (!named && !hides) continue
       const inside = bufferOf(entry)
+      const hides = entry[0] !== SHOWS_ALL || (manifests && inside.includes(MANIFEST))
+      if (!named && !hides) continue
       if (digest !== undefined && !hides && !inside.includes(digest)) continue
       if (needles.every((needle) => inside.includes(needle))) found.add(i)
     }
@@ -99,7 +100,7 @@ async function judge(
     if (!matchesEntry(query, entry)) continue
     const shown = matchesShown(query, entry)
     if (shown && query.text === undefined) certain.push(i)
-    else if (shown || (entry.kind === EVENT && entry.hidden > 0)) open.push(i)
+    else if (shown || (query.artifact !== undefined && entry.kind === EVENT && saysMore(entry))) open.push(i)
   }
   if (open.length === 0 || entry.kind !== EVENT) return { index, bytes, entry, queries: certain, sure: true }
   const envelope = await envelopeOf(log, index, entry)
@@ -107,11 +108,12 @@ async function judge(
     return certain.length > 0
       ? { index, bytes, entry, queries: certain, sure: true }
       : { index, bytes, entry, queries: open, sure: false }
-  const parsed = parsePayload(envelope.payloadType, envelope.payload)
-  const named = digestsByRole(parsed, await policies.at(entry.policy))
+  const beyond = saysMore(entry)
+    ? artifactsBeyond(entry, envelope.payload, (await policies.at(entry.policy)).produces)
+    : []
   for (const i of open) {
     const query = queries[i]!
-    const artifact = matchesShown(query, entry) || matchesNamed(query, named)
+    const artifact = matchesShown(query, entry) || matchesBeyond(query, beyond)
     if (artifact && (query.text === undefined || holds(envelope.payload, query.text))) certain.push(i)
   }
   return { index, bytes, entry, queries: certain.sort((a, b) => a - b), sure: true }

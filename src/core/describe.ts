@@ -1,9 +1,9 @@
 /** The metadata of an event's entry as a pure function of its addendum, so that it is not the log operator's word. */
-import { type Artifact, CONSUMED, collectArtifacts, EXAMINED, PRODUCED, type Role } from './artifact.ts'
+import { type Artifact, CONSUMED, collectArtifacts, EXAMINED, PRODUCED } from './artifact.ts'
 import { parseCloudEvent } from './cloudevents.ts'
 import { TreelineError } from './errors.ts'
 import { matchAny } from './pattern.ts'
-import { CLOUDEVENTS, type Digest, IN_TOTO, type Payload } from './payload.ts'
+import { CLOUDEVENTS, IN_TOTO, type Payload } from './payload.ts'
 import { OWN_TYPES, parseStatement } from './statement.ts'
 
 /** A payload, and who signed it: ids of keys whose signatures verified, sorted. */
@@ -45,17 +45,6 @@ export function parsePayload(payloadType: string, payload: Uint8Array): Payload 
   throw new TreelineError('MALFORMED_PAYLOAD', `the payload type is neither ${IN_TOTO} nor ${CLOUDEVENTS}`)
 }
 
-/** All that the payload names, also what an entry has no room for, or may not show. */
-export function digestsByRole(parsed: Payload, rules: DescribeRules): readonly (readonly [Role, readonly Digest[]])[] {
-  const { type } = parsed
-  return [
-    [matchAny(PRODUCING, type) || matchAny(rules.produces, type) ? PRODUCED : EXAMINED, parsed.subjectDigests],
-    [PRODUCED, parsed.produced],
-    [CONSUMED, parsed.consumed],
-    [EXAMINED, parsed.examined],
-  ]
-}
-
 /** `parsed` spares a second parse where the caller has one. Throws what `parsePayload` does. */
 export function describe(
   { keys, payloadType, payload }: SignedPayload,
@@ -63,7 +52,7 @@ export function describe(
   parsed: Payload = parsePayload(payloadType, payload),
 ): Description {
   const { type } = parsed
-  const { artifacts, hidden } = collectArtifacts(digestsByRole(parsed, rules))
+  const { artifacts, hidden } = artifactsOf(parsed, rules.produces)
   // Digests of personal data can be personal data: the tree cannot be redacted, so they must not enter it.
   return matchAny(rules.private, type)
     ? { keys, payloadType, type, artifacts: [], hidden: hidden + artifacts.length }
@@ -71,8 +60,17 @@ export function describe(
 }
 
 /** All artifacts of a payload, or the first of them. `produces` is the policy's list. */
-export const artifactsOf = (
-  parsed: Payload,
+export function artifactsOf(
+  { type, subjectDigests, produced, consumed, examined }: Payload,
   produces: readonly string[],
   most?: number,
-): { artifacts: Artifact[]; hidden: number } => collectArtifacts(digestsByRole(parsed, { produces, private: [] }), most)
+): { artifacts: Artifact[]; hidden: number } {
+  const subjectRole = matchAny(PRODUCING, type) || matchAny(produces, type) ? PRODUCED : EXAMINED
+  const lists = [
+    [subjectRole, subjectDigests],
+    [PRODUCED, produced],
+    [CONSUMED, consumed],
+    [EXAMINED, examined],
+  ] as const
+  return collectArtifacts(lists, most)
+}

@@ -17,7 +17,7 @@ const MARKS: Readonly<Record<string, LineageMark['kind']>> = {
 }
 
 /** OpenSSF model signing: the subject is the manifest as a whole, `predicate.resources` are its files. */
-const MANIFEST = 'https://model_signing/signature/'
+export const MANIFEST = 'https://model_signing/signature/'
 
 export interface Mark {
   readonly origin: string
