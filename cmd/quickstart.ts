@@ -179,6 +179,9 @@ async function quickstart(): Promise<number> {
   say(
     `The log is at ${url}, its witness at http://127.0.0.1:${witnessPort}. Ctrl-C ends both; everything is in ${FOLDER}.`,
   )
+  console.log(
+    `  Look at it at http://127.0.0.1:${port}/, with the trust file ${path('trust.txt')} dropped on the page.`,
+  )
   console.log('  Where its files are immutable, "chattr -R -i quickstart-data/worm" lets the copies be removed.')
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => programs.kill())
   await programs.ended('treeline-server')
