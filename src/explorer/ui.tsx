@@ -71,7 +71,7 @@ export const Verdict = ({ steps, what }: { steps: readonly Step[]; what: string 
     <div class={`verdict ${state}`} role="status" data-state={state}>
       <Badge state={state}>{`${what}: ${WORDS[state].toLowerCase()}`}</Badge>
       {state === 'verified' ? (
-        <p>Everything below was recomputed in this browser from bytes, and agrees.</p>
+        <p>Every check that is listed was made in this browser, from bytes, and holds.</p>
       ) : (
         <>
           <p>
@@ -82,7 +82,7 @@ export const Verdict = ({ steps, what }: { steps: readonly Step[]; what: string 
           <ul>
             {against.map(({ title, detail }) => (
               <li key={title}>
-                <strong>{title}:</strong> {detail}
+                <strong>{state === 'failed' ? `“${title}” does not hold:` : `${title}:`}</strong> {detail}
               </li>
             ))}
           </ul>

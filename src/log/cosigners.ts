@@ -104,7 +104,12 @@ export class Cosigners {
   async audits(): Promise<readonly WitnessAudit[]> {
     const now = performance.now()
     if (this.#audits === undefined || now - this.#audits.asked > AUDITS_AGE) {
-      const ask = ({ url }: Known) => this.#client.audited(url, this.#parts.logKey.name).catch(() => undefined)
+      // A witness may say anything; less than nothing is no size.
+      const ask = ({ url }: Known) =>
+        this.#client.audited(url, this.#parts.logKey.name).then(
+          (size) => (size < 0 ? undefined : size),
+          () => undefined,
+        )
       this.#audits = { asked: now, sizes: Promise.all(this.#known.map(ask)) }
     }
     const sizes = await this.#audits.sizes

@@ -13,13 +13,16 @@ export type Lie = (answer: Answer) => string | Buffer | undefined
 
 export class Liar {
   readonly url: string
+  /** Whose answers it passes on: another one in the middle shows the page two servers under one address. */
+  upstream: string
   /** Undefined: everything is passed on as it is. */
   lie: Lie | undefined
   /** Paths that were asked for, since the last time that somebody looked. */
   asked: string[] = []
   readonly #server: Server
 
-  private constructor(server: Server) {
+  private constructor(server: Server, upstream: string) {
+    this.upstream = upstream
     this.#server = server
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
@@ -32,7 +35,7 @@ export class Liar {
       // No coding: a lie is easier told in the clear.
       const headers = new Headers({ 'accept-encoding': 'identity' })
       if (request.headers.authorization !== undefined) headers.set('authorization', request.headers.authorization)
-      const answer = await fetch(honest + path, { headers })
+      const answer = await fetch(liar.upstream + path, { headers })
       const body = Buffer.from(await answer.arrayBuffer())
       for (const [name, value] of answer.headers)
         if (!/^(connection|keep-alive|transfer-encoding|content-length|content-encoding)$/.test(name))
@@ -42,7 +45,7 @@ export class Liar {
       response.end(told)
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
-    liar = new Liar(server)
+    liar = new Liar(server, honest)
     return liar
   }
 

@@ -30,6 +30,8 @@ export interface Shown {
     readonly envelope: string
     readonly receipt: string
   }
+  /** Logs one more event at a server of this log. */
+  submit(server: string, name: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -43,11 +45,14 @@ const resource = (name: string): Resource => ({
   digest: { sha256: createHash('sha256').update(name).digest('hex') },
 })
 
+/** In every payload: text, whatever it looks like. */
+const MARKUP = '<img src="/x" onerror="window.ran = 1"><script>window.ran = 1</script>'
+
 const step = (type: string, produced: Resource, consumed: readonly Resource[]): object => ({
   _type: 'https://in-toto.io/Statement/v1',
   subject: [produced],
   predicateType: `urn:treeline:pipeline:${type}:v1`,
-  predicate: { origin: ORIGIN, consumed, parameters: { seed: 7 } },
+  predicate: { origin: ORIGIN, consumed, parameters: { seed: 7, note: MARKUP } },
 })
 
 async function freePort(): Promise<number> {
@@ -90,6 +95,9 @@ export async function startShown(): Promise<Shown> {
   })
   return {
     ...{ server, url: server.url, data, vkey, trust, size, model },
+    async submit(at, name) {
+      await submitTo(`${at}/${NAME}`, step('ingest', resource(name), []), trainer)
+    },
     async stop() {
       await server.stop()
       await witness.server.stop()
@@ -106,16 +114,24 @@ async function startWitness(vkey: string, url: string, genesis: string): Promise
   return { server: await startProgram(WITNESS, [...flags, '--audit-interval', '200']), vkey: output.trim() }
 }
 
+interface Submitted {
+  readonly envelope: string
+  readonly receipt: string
+  readonly index: number
+}
+
+async function submitTo(base: string, statement: object, actor: Actor): Promise<Submitted> {
+  const body = envelope(IN_TOTO, statement, [actor])
+  const headers = { 'content-type': 'application/json' }
+  const answer = await fetch(`${base}/v1/events`, { method: 'POST', headers, body })
+  if (answer.status !== 201) throw new Error(`an event was not taken: ${answer.status} ${await answer.text()}`)
+  const receipt = await answer.text()
+  return { envelope: body, receipt, index: (JSON.parse(receipt) as { index: number }).index }
+}
+
 /** Five steps a run; the model of the first run goes into the release of the last one too. */
 async function fill(base: string, trainer: Actor, evaluator: Actor): Promise<Pick<Shown, 'model' | 'size'>> {
-  const submit = async (statement: object, actor: Actor) => {
-    const body = envelope(IN_TOTO, statement, [actor])
-    const headers = { 'content-type': 'application/json' }
-    const answer = await fetch(`${base}/v1/events`, { method: 'POST', headers, body })
-    if (answer.status !== 201) throw new Error(`an event was not taken: ${answer.status} ${await answer.text()}`)
-    const receipt = await answer.text()
-    return { envelope: body, receipt, index: (JSON.parse(receipt) as { index: number }).index }
-  }
+  const submit = (statement: object, actor: Actor) => submitTo(base, statement, actor)
   let model: Shown['model'] | undefined
   for (let run = 0; run < RUNS; run++) {
     const raw = resource(`raw/iris-${run}.csv`)

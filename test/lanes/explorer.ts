@@ -4,14 +4,14 @@
  *
  *   npm exec -- node test/lanes/explorer.ts
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { startChromium } from './chromium.ts'
 import { aboutLineage, alters, altersBundles, Liar, misdescribes, namesKey, serves, swaps } from './explorer-liar.ts'
 import { type Shown, startShown } from './explorer-log.ts'
 import { ExplorerPage } from './explorer-page.ts'
-import { check, lane, must, run, SERVER, startServer, tempFolder } from './lane.ts'
+import { check, eventually, lane, must, run, SERVER, startServer, tempFolder } from './lane.ts'
 
 /** All files of the page together, gzip, bytes. */
 const BUDGET = 200_000
@@ -121,6 +121,12 @@ async function judgeEvents(browser: Browser, { url, trust, size, model }: Shown)
     /trainer[\s\S]*Witnesses: after .* not later than/.test(await explorer.text()),
     await explorer.text(),
   )
+  const shown = (await explorer.page.locator('.payload').textContent()) ?? ''
+  const made = await explorer.page.evaluate(() => [
+    document.querySelectorAll('main img, main script').length,
+    'ran' in window,
+  ])
+  check('markup in a payload is text', shown.includes('<script>window.ran') && String(made) === '0,false', String(made))
   const nodes = await explorer.page.locator('.path .node').count()
   check(
     'the way to the root is drawn',
@@ -283,6 +289,51 @@ async function judgeLineage(browser: Browser, { url, trust, model }: Shown): Pro
   await explorer.page.keyboard.press('+')
   check('it zooms by the keyboard', (await explorer.page.locator('.lineage > svg').getAttribute('viewBox')) !== before)
   await explorer.close()
+}
+
+/** One key, two histories: the log, and a copy of its folder that goes another way. */
+async function judgeFork(browser: Browser, { data, vkey, submit }: Shown): Promise<void> {
+  const copy = join(tempFolder(), 'copy')
+  cpSync(data, copy, { recursive: true })
+  const [one, other] = [await startServer(data), await startServer(copy)]
+  await submit(one.url, 'raw/for-one')
+  await submit(other.url, 'raw/for-another')
+  await submit(other.url, 'raw/and-more')
+  const head = async (url: string, size: number) => {
+    const note = await (await fetch(`${url}/models/checkpoint`)).text()
+    return note.includes(`\n${size}\n`) || undefined
+  }
+  await eventually('both heads', async () => (await head(one.url, 304)) && (await head(other.url, 305)))
+  const liar = await Liar.before(one.url)
+  const trust = `log ${vkey}\nquorum none\n`
+  const explorer = await ExplorerPage.open(browser, liar.url, { trust })
+  await explorer.verdict('#/')
+  const first = await explorer.text()
+  check('there is nothing against the first of two histories', /304 under/.test(first) && !/failed/.test(first), first)
+  liar.upstream = other.url
+  await explorer.page.reload()
+  const second = await explorer.state()
+  const text = await explorer.text()
+  check('the second fails', second === 'failed' && text.includes('two histories'), text)
+  await picture(explorer, 'lie-fork')
+  const saving = explorer.page.waitForEvent('download')
+  await explorer.page.click('text=Save the evidence')
+  const folder = tempFolder()
+  const [fault, trusted] = [join(folder, 'models.fault'), join(folder, 'trust.txt')]
+  await (await saving).saveAs(fault)
+  writeFileSync(trusted, trust)
+  const judged = await run(process.execPath, ['cmd/treeline.ts', 'verify', '--trust', trusted, fault])
+  check(
+    'treeline verify takes the saved evidence for what it is',
+    /a fault is proved: .* is no part of/.test(judged.output),
+    judged.output,
+  )
+  await explorer.drop(fault)
+  check('and so does the page', (await explorer.state()) === 'verified', await explorer.text())
+  await explorer.close()
+  liar.close()
+  await one.stop()
+  await other.stop()
 }
 
 async function judgeTokens(browser: Browser, { data }: Shown): Promise<void> {
@@ -514,6 +565,7 @@ await lane(async () => {
     await judgeAccess(browser, shown)
     await judgeKeyboard(browser, shown)
     await shown.stop()
+    await judgeFork(browser, shown)
     await judgeTokens(browser, shown)
   } finally {
     await browser.close()

@@ -264,3 +264,23 @@ t.test('a policy that cannot work is refused', async (t) => {
   const noUrl = parseWitnessPolicy(toUtf8(`log ${vkey}\nwitness w ${witnesses[0].vkey}\nquorum w\n`))
   await t.rejects(startServer(data, { witnesses: noUrl }), { code: 'USAGE', message: /no URLs for a full quorum/ })
 })
+
+t.test('what witnesses say of their audits is told as it is, and asked for once in a while', async (t) => {
+  const { witnesses, start } = await setUp(t)
+  let asked = 0
+  witnesses[0].misbehave = (response, path) => {
+    if (!path.endsWith('/audited')) return false
+    asked++
+    return !!response.end('{"audited":1}')
+  }
+  witnesses[1].misbehave = (response, path) => path.endsWith('/audited') && !!response.end('{"audited":-1}')
+  const server = await start()
+  await eventually('a quorum', () => logOf(server).published?.size === 1)
+  const told = json(await ask(server.url, '/test/v1/witnesses'))
+  t.match(told, [
+    { name: 'w1.example', size: 1, late: 0, why: null, audited: 1 },
+    { name: 'w2.example', size: 1, late: 0, why: null, audited: null },
+  ])
+  for (let i = 0; i < 5; i++) t.same(json(await ask(server.url, '/test/v1/witnesses')), told)
+  t.equal(asked, 1, 'who asks the log often makes it ask no oftener')
+})

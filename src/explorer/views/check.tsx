@@ -37,7 +37,8 @@ async function examine(
 ): Promise<Examined> {
   const known: KnownFile[] = []
   const digests = new Map<string, string>()
-  for (const { name, file } of files) {
+  const inOrder = [...files].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+  for (const { name, file } of inOrder) {
     say(`Reading ${name}…`)
     const small = file.size <= MAX_EVIDENCE
     const bytes = small ? new Uint8Array(await file.arrayBuffer()) : undefined

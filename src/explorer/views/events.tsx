@@ -217,6 +217,10 @@ function Search({ log, query }: { log: string; query: URLSearchParams }): JSX.El
   const [values, setValues] = useState<Readonly<Record<string, string>>>(() =>
     Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ''])),
   )
+  const set =
+    (name: string) =>
+    ({ currentTarget: { value } }: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
+      setValues((before) => ({ ...before, [name]: value }))
   return (
     <details open={isFiltered(query)} class="search">
       <summary>Search</summary>
@@ -228,16 +232,26 @@ function Search({ log, query }: { log: string; query: URLSearchParams }): JSX.El
           }}
         >
           {FILTERS.map((name) => (
-            <label key={name}>
+            <label key={name} for={`by-${name}`}>
               {LABELS[name][0]}
-              <input
-                name={name}
-                value={values[name]}
-                placeholder={LABELS[name][1]}
-                autocomplete="off"
-                spellcheck={false}
-                onInput={({ currentTarget }) => setValues((before) => ({ ...before, [name]: currentTarget.value }))}
-              />
+              {name === 'role' ? (
+                <select id={`by-${name}`} name={name} value={values[name]} onChange={set(name)}>
+                  <option value="">any</option>
+                  <option>produced</option>
+                  <option>consumed</option>
+                  <option>examined</option>
+                </select>
+              ) : (
+                <input
+                  id={`by-${name}`}
+                  name={name}
+                  value={values[name]}
+                  placeholder={LABELS[name][1]}
+                  autocomplete="off"
+                  spellcheck={false}
+                  onInput={set(name)}
+                />
+              )}
             </label>
           ))}
           <div class="row">
