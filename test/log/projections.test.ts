@@ -184,7 +184,7 @@ t.test('a generated history: every search and every walk is what brute force fin
 
   const marked = events.filter(({ marks }) => marks !== undefined)
   const target = marked.find(({ marks }) =>
-    events.some((one) => one.log === marks!.log && one.index === marks!.index && one.edges.length > 0),
+    events.some((one) => one.log === marks!.log && one.index === marks!.index && one.edges.length > 2),
   )!
   const about = events.find((one) => one.log === target.marks!.log && one.index === target.marks!.index)!
   const lineage = await ask<Lineage>(server, `data/v1/lineage/${about.edges[0]!.artifact}`, { limit: 20_000 })
