@@ -107,16 +107,15 @@ export class Metrics {
         },
       })
     gauge('size', 'Entries committed.', ({ log }) => log.head.tree.size)
-    if (projections !== undefined)
-      new Gauge({
-        name: 'treeline_log_index_size',
-        help: 'Entries that search and lineage know.',
-        labelNames: ['log'],
-        registers: [this.registry],
-        collect() {
-          for (const [log, { events }] of logs) if (events) this.set({ log }, projections.size(log))
-        },
-      })
+    new Gauge({
+      name: 'treeline_log_index_size',
+      help: 'Entries that search and lineage know.',
+      labelNames: ['log'],
+      registers: [this.registry],
+      collect() {
+        for (const [log, { events }] of logs) if (events && projections) this.set({ log }, projections.size(log))
+      },
+    })
     gauge('published_size', 'Entries that the published checkpoint covers.', ({ log }) => log.published?.size ?? 0)
     gauge('publish_lag_seconds', 'How long a commit has been waiting to be published.', ({ log }) => log.publishLag)
     gauge('queue_entries', 'Submissions that wait for a commit.', ({ log }) => log.queued.entries)
