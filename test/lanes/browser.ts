@@ -122,7 +122,13 @@ async function judgePages(browser: Browser): Promise<void> {
 
   const docs = await openPage(browser, `${server.url}/docs`)
   await docs.page.click('text=Logs one signed event')
-  const shown = await docs.page.textContent('#operations-events-submitEvent')
+  const operation = docs.page.locator('#operations-events-submitEvent')
+  // It unfolds when it is ready. What is not there by then is told by the check.
+  await operation
+    .filter({ hasText: 'KEY_SUSPENDED' })
+    .waitFor({ timeout: 10_000 })
+    .catch(() => {})
+  const shown = await operation.textContent()
   check('/docs shows an operation with its refusals', /KEY_SUSPENDED/.test(shown ?? ''), shown ?? 'nothing')
   check('its console is empty too', docs.complaints.length === 0, docs.complaints.join('\n'))
 
