@@ -4,6 +4,7 @@
  *
  *   npm run bench:copies                      65,536 events and some
  *   npm run bench:copies -- --events 5000     a smaller log: no pack
+ *   npm run bench:copies -- --raw --events 1000000 --runs 1     entries of 250 bytes without a meaning
  */
 import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
@@ -17,16 +18,21 @@ import { parseNote } from '../../src/core/note.ts'
 import { LogReader } from '../../witness/log-reader.ts'
 import { Actor } from '../support/actors.ts'
 import { unmakeImmutable } from '../support/immutable.ts'
-import { makeEventLog, ORIGIN } from '../support/server.ts'
+import { makeEventLog, makeRawLog, ORIGIN } from '../support/server.ts'
 import { load, spread } from './client.ts'
 import { type Running, run, start, type Usage, usageOf } from './programs.ts'
 
 const { values } = parseArgs({
-  options: { events: { type: 'string', default: '66000' }, runs: { type: 'string', default: '3' } },
+  options: {
+    events: { type: 'string', default: '66000' },
+    runs: { type: 'string', default: '3' },
+    raw: { type: 'boolean', default: false },
+  },
 })
 const EVENTS = Number(values.events)
 const RUNS = Number(values.runs)
 const EVENT_BYTES = 1024
+const RAW_BYTES = 250
 const LINES = 500
 const WITNESS = 'cmd/treeline-witness.ts'
 
@@ -43,8 +49,8 @@ interface Log {
   readonly size: number
   /** What it has published of that size. */
   readonly note: string
-  /** Leaf hash of its first entry. */
-  readonly genesis: string
+  /** Leaf hash of its first entry; undefined of a raw log, where it means nothing. */
+  readonly genesis: string | undefined
 }
 
 async function makeLog(): Promise<Log> {
@@ -52,24 +58,33 @@ async function makeLog(): Promise<Log> {
   const signers = Array.from({ length: 40 }, () => new Actor())
   const keys = signers.map(({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
   const rules = signers.map((actor) => ({ actor }))
-  const { vkey } = await makeEventLog(data, [new Actor()], rules)
+  const vkey = values.raw
+    ? await makeRawLog(data, 'test', ORIGIN)
+    : (await makeEventLog(data, [new Actor()], rules)).vkey
   const flags = ['--data', data, '--listen', '127.0.0.1:0', '--log-level', 'error', '--publish-interval', '100']
   const server = await start('cmd/treeline-server.ts', ['serve', ...flags])
   const target = { host: server.url.hostname, port: Number(server.url.port) }
   for (let done = 0; done < EVENTS; done += 20_000) {
-    const work = { kind: 'events', path: '/test/v1/events/batch', keys, lines: LINES, bytes: EVENT_BYTES } as const
     const count = Math.min(EVENTS - done, 20_000)
-    const { statuses } = await load(target, 4, 600, { ...work, count, seed: `${done}` })
+    const { statuses } = values.raw
+      ? await load(target, 256, 600, { kind: 'post', path: '/test/add', bodies: rawEntries(done, count) })
+      : await load(target, 4, 600, {
+          ...{ kind: 'events', path: '/test/v1/events/batch', keys, lines: LINES, bytes: EVENT_BYTES },
+          ...{ count, seed: `${done}` },
+        })
     if (Object.keys(statuses).join() !== '200') throw new Error(`unexpected answers ${JSON.stringify(statuses)}`)
   }
-  const size = EVENTS + 1
+  const size = values.raw ? EVENTS : EVENTS + 1
   for (;;) {
     const note = await (await fetch(new URL('/test/checkpoint', server.url))).text()
     if (sizeOf(parseCheckpoint(parseNote(toUtf8(note)).text)) === size)
-      return { server, vkey, size, note, genesis: await genesisOf(server, size) }
+      return { server, vkey, size, note, genesis: values.raw ? undefined : await genesisOf(server, size) }
     await pause(50)
   }
 }
+
+const rawEntries = (from: number, count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `entry ${from + i} `.padEnd(RAW_BYTES, 'x'))
 
 async function genesisOf({ url }: Running, size: number): Promise<string> {
   const reader = new LogReader(`${url.origin}/test`)
@@ -87,7 +102,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 async function makeWitness({ server, vkey, genesis }: Log, keeper: boolean): Promise<string> {
   const data = made('witness')
   await run(WITNESS, ['init', '--data', data, '--name', 'bench.example/w'])
-  const logs = [{ vkeys: [vkey], url: `${server.url.origin}/test`, keeper, genesis }]
+  const logs = [{ vkeys: [vkey], url: `${server.url.origin}/test`, keeper, ...(genesis && { genesis }) }]
   writeFileSync(join(data, 'logs.json'), JSON.stringify({ logs }))
   return data
 }
@@ -138,16 +153,8 @@ const verify = (data: string, worm: string): Promise<Measured> =>
 function restore(data: string, worm: string, { vkey }: Log): Promise<Measured> {
   const trust = join(data, 'trust')
   writeFileSync(trust, `log ${vkey}\nquorum none\n`)
-  const from = [
-    '--from',
-    worm,
-    '--trust',
-    trust,
-    '--vkey',
-    join(data, 'snapshot.vkey'),
-    '--keys',
-    join(data, 'keys.db'),
-  ]
+  const keys = values.raw ? [] : ['--keys', join(data, 'keys.db')]
+  const from = ['--from', worm, '--trust', trust, '--vkey', join(data, 'snapshot.vkey'), ...keys]
   return run('cmd/treeline-server.ts', ['restore', '--data', made('restored'), '--name', 'test', ...from])
 }
 
@@ -173,11 +180,12 @@ function row(what: string, runs: readonly Measured[], entries: number, bytes?: n
 
 const log = await makeLog()
 console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}, ${log.server.durability}`)
-console.log(`${EVENTS} events of ${EVENT_BYTES} bytes with two artifacts; ${RUNS} runs, min / median / max\n`)
+const what = values.raw ? `raw entries of ${RAW_BYTES} bytes` : `events of ${EVENT_BYTES} bytes with two artifacts`
+console.log(`${EVENTS} ${what}; ${RUNS} runs, min / median / max\n`)
 line(...COLUMNS)
 
 let audited = ''
-for (const keeper of [false, true]) {
+for (const keeper of values.raw ? [false] : [false, true]) {
   const runs: Measured[] = []
   for (let i = 0; i < RUNS; i++) {
     audited = await makeWitness(log, keeper)
