@@ -1,5 +1,5 @@
 /** What verified evidence shows, for programs and for people. */
-import { ROLE_NAMES } from '../core/artifact.ts'
+import { artifactDocument } from '../core/artifact.ts'
 import { toBase64, toHex } from '../core/bytes.ts'
 import { EVENT, KIND_NAMES } from '../core/entry.ts'
 import type { VerifiedEvidence } from '../core/evidence.ts'
@@ -51,12 +51,7 @@ export function findingsOf(evidence: VerifiedEvidence, trust: WitnessPolicy): Fi
     genesis: toHex(genesis),
     successorOf: successorOf && { ...successorOf, root: toBase64(successorOf.root) },
     type: event?.type ?? null,
-    artifacts:
-      event?.artifacts.map(({ role, algorithm, digest }) => ({
-        role: ROLE_NAMES[role],
-        algorithm,
-        digest: toHex(digest),
-      })) ?? [],
+    artifacts: event?.artifacts.map(artifactDocument) ?? [],
     hidden: event?.hidden ?? 0,
     redacted: event !== undefined && envelope === undefined,
   }

@@ -1,5 +1,5 @@
 /** One verified entry, for programs and for people. */
-import { ROLE_NAMES } from '../core/artifact.ts'
+import { artifactDocument } from '../core/artifact.ts'
 import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
 import { type Envelope, formatEnvelope } from '../core/dsse.ts'
 import { EVENT, KIND_NAMES, REDACTION } from '../core/entry.ts'
@@ -47,12 +47,7 @@ export function entryLine({ index, bytes, entry }: ScannedEntry, parts: LinePart
     signers,
     payloadType: 'payloadType' in entry ? entry.payloadType : null,
     type: event?.type ?? null,
-    artifacts:
-      event?.artifacts.map(({ role, algorithm, digest }) => ({
-        role: ROLE_NAMES[role],
-        algorithm,
-        digest: toHex(digest),
-      })) ?? [],
+    artifacts: event?.artifacts.map(artifactDocument) ?? [],
     hidden: event?.hidden ?? 0,
     redacts: entry.kind === REDACTION ? entry.indexes : [],
     reason: entry.kind === REDACTION ? entry.reason : null,

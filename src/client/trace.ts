@@ -2,6 +2,8 @@
  * Lineage with proof. A server answers what an artifact came from or reached; each event of its answer is fetched with its evidence and verified
  * against the trust policy, and the graph is made again from that evidence alone. What the server said and the evidence does not, and the other
  * way round, is a fault, and is named. What a server leaves out altogether only a scan of its logs can show (`complete`).
+ *
+ * Long, because all that one answer is held against shares what was fetched for it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equal, toBase64, toUtf8 } from '../core/bytes.ts'

@@ -1,5 +1,5 @@
 /** Key 6 of an event's entry: what it produced, consumed and examined, by digest. */
-import { fromHex } from './bytes.ts'
+import { fromHex, toHex } from './bytes.ts'
 import type { Digest } from './payload.ts'
 
 export const PRODUCED = 1
@@ -16,6 +16,13 @@ export interface Artifact {
   readonly algorithm: string
   readonly digest: Uint8Array
 }
+
+/** An artifact in documents of the API and of the client: its role by name, its digest in lowercase hex. */
+export const artifactDocument = ({ role, algorithm, digest }: Artifact) => ({
+  role: ROLE_NAMES[role],
+  algorithm,
+  digest: toHex(digest),
+})
 
 /** The most that an entry shows; the others stand only in the addendum. */
 export const MAX_ARTIFACTS = 64

@@ -5,8 +5,10 @@
  * Up goes from an artifact to the events that produced it, to what these consumed, and so on; down from an artifact to the events that consumed
  * it, to what these produced. Events that examined an artifact on the way are listed and not walked through, but for manifests: an event that
  * lists files of what it examines joins them, the files below and the whole above.
+ *
+ * Long, because the walk, what it walks over and what it answers are read together: a third of it is the types of the document.
  */
-import { ROLE_NAMES } from './artifact.ts'
+import { artifactDocument } from './artifact.ts'
 import { toHex } from './bytes.ts'
 import type { EventEntry } from './entry.ts'
 
@@ -293,11 +295,7 @@ export function lineageStep(log: string, index: number, entry: EventEntry): Line
     time,
     type,
     keys: keys.map(toHex),
-    artifacts: artifacts.map(({ role, algorithm, digest }) => ({
-      role: ROLE_NAMES[role],
-      algorithm,
-      digest: toHex(digest),
-    })),
+    artifacts: artifacts.map(artifactDocument),
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a payload says beyond the entry: artifacts that the entry does not show, their names, marks on other entries, and text to search. */
-import { isDigest, ROLE_NAMES } from './artifact.ts'
+import { artifactDocument, isDigest } from './artifact.ts'
 import { fromUtf8, toHex } from './bytes.ts'
 import { artifactsOf, parsePayload } from './describe.ts'
 import type { EventEntry } from './entry.ts'
@@ -41,7 +41,7 @@ export function artifactsBeyond(entry: EventEntry, payload: Uint8Array, produces
     return [
       ...all
         .filter(({ role, algorithm, digest }) => !shown.has(`${role}${algorithm}:${toHex(digest)}`))
-        .map(({ role, algorithm, digest }) => ({ role: ROLE_NAMES[role], algorithm, digest: toHex(digest) })),
+        .map(artifactDocument),
       ...filesOf(entry.type, payload),
     ]
   } catch (error) {

@@ -1,7 +1,7 @@
 /** The JSON documents of the service. */
 import type { CanonicalEnvelope, Event, Receipt } from '../../schemas/types.ts'
 import { splitAddendum } from '../core/addendum.ts'
-import { ROLE_NAMES } from '../core/artifact.ts'
+import { artifactDocument } from '../core/artifact.ts'
 import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
 import { BATCH, decodeEntry, EVENT, KIND_NAMES, REDACTION } from '../core/entry.ts'
 import { leafHash } from '../core/merkle.ts'
@@ -42,12 +42,7 @@ export async function eventDocument(log: Log, index: number, bytes: Uint8Array, 
     keys: signed?.keys.map(toHex) ?? [],
     payloadType: signed?.payloadType ?? null,
     type: event?.type ?? null,
-    artifacts:
-      event?.artifacts.map(({ role, algorithm, digest }) => ({
-        role: ROLE_NAMES[role],
-        algorithm,
-        digest: toHex(digest),
-      })) ?? [],
+    artifacts: event?.artifacts.map(artifactDocument) ?? [],
     hidden: event?.hidden ?? 0,
     leafHash: toHex(leafHash(bytes)),
     entry: toBase64(bytes),

@@ -1,4 +1,7 @@
-/** The `events` profile: signed envelopes in, judged by the write policy that is in the log itself. */
+/**
+ * The `events` profile: signed envelopes in, judged by the write policy that is in the log itself. Long, because events, policies and redactions are judged
+ * again at their place in one queue, and share what is in flight.
+ */
 import { addendumHash, blinding, joinAddendum } from '../core/addendum.ts'
 import { equal, fromHex, toHex } from '../core/bytes.ts'
 import { type Description, describe, parsePayload } from '../core/describe.ts'

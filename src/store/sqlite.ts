@@ -1,3 +1,4 @@
+/** A log in one SQLite file. Long, because every statement of it stands here, prepared once and written out: what a commit touches is seen on one page. */
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { concat } from '../core/bytes.ts'
