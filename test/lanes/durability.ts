@@ -11,19 +11,19 @@
 import { Pool } from 'undici'
 import { type Load, loadAndKill, type Memory } from './crash.ts'
 import { EventMemory } from './event-memory.ts'
-import { check, initRaw, lane, SERVER, startServer, tempFolder, treelineServer } from './lane.ts'
+import { check, lane, SERVER, startServer, treelineServer } from './lane.ts'
 import { RawMemory } from './raw-memory.ts'
 import { type Call, trace } from './strace.ts'
 import { needProgram } from './tools.ts'
 
 const EARLY = 'test/lanes/early-answer-server.ts'
-const NAME = 'traced'
 const SERVE = ['--publish-interval', '50']
 const LOAD: Load = { connections: 64, least: 500, spread: 500, delay: 30 }
 
 async function durability(): Promise<void> {
   await needProgram('strace', 'apt-get install strace')
-  await answersFollowTheDisk()
+  await answersFollowTheDisk('raw', () => new RawMemory())
+  await answersFollowTheDisk('events', () => new EventMemory())
   await killedManyTimes('raw', 15, new RawMemory())
   await earlyAnswersAreNoticed('raw', new RawMemory())
   await killedManyTimes('events', 50, new EventMemory())
@@ -39,16 +39,17 @@ interface Traced {
 }
 
 /** One connection alone, where no sync for a neighbour can hide a missing one, then several at once. */
-async function traceAnswers(program: string): Promise<Traced> {
-  const data = tempFolder()
-  await initRaw(data, NAME, 'lane.example/traced')
-  const server = await startServer(data, SERVE, program)
+async function traceAnswers(program: string, log: Memory): Promise<Traced> {
+  await log.init()
+  const server = await startServer(log.data, SERVE, program)
   let sent = 0
   const post = async (pool: Pool, count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
-      const { statusCode, body } = await pool.request({ method: 'POST', path: `/${NAME}/add`, body: `${sent++}` })
-      await body.dump()
-      if (statusCode !== 200) throw new Error(`add answered ${statusCode}`)
+      const { path, headers = {}, body } = log.next()
+      const answer = await pool.request({ method: 'POST', path, headers, body })
+      await answer.body.dump()
+      if (answer.statusCode !== 200 && answer.statusCode !== 201) throw new Error(`the answer is ${answer.statusCode}`)
+      sent++
     }
   }
   const calls = await trace(server.process.pid!, async () => {
@@ -87,16 +88,16 @@ function judgeTrace(calls: readonly Call[]): { answers: number; early: string[] 
   return { answers, early }
 }
 
-async function answersFollowTheDisk(): Promise<void> {
-  const sound = await traceAnswers(SERVER)
+async function answersFollowTheDisk(profile: string, make: () => Memory): Promise<void> {
+  const sound = await traceAnswers(SERVER, make())
   check(
-    `each of ${sound.sent} answers follows a sync of the journal that came after its request`,
+    `${profile}: each of ${sound.sent} answers follows a sync of the journal that came after its request`,
     sound.answers === sound.sent && sound.early.length === 0,
     `${sound.answers} answers seen, early:\n${sound.early.join('\n')}`,
   )
-  const faulty = await traceAnswers(EARLY)
+  const faulty = await traceAnswers(EARLY, make())
   check(
-    'the trace shows a server that answers before it commits',
+    `${profile}: the trace shows a server that answers before it commits`,
     faulty.answers === faulty.sent && faulty.early.length >= 100,
     `${faulty.answers} answers seen, ${faulty.early.length} early`,
   )
