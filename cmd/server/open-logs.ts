@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { Hash } from '../../src/core/merkle.ts'
 import { formatVkey } from '../../src/core/vkey.ts'
 import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import type { ServedLog } from '../../src/http/served-log.ts'
@@ -8,8 +9,11 @@ import type { Keeper } from '../../src/log/keeper.ts'
 import { type Log, type LogOptions, SigningLog } from '../../src/log/log.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import { Projections } from '../../src/log/projections.ts'
+import type { PublishedHead } from '../../src/log/published-heads.ts'
 import { RestoredLog } from '../../src/log/restored-log.ts'
+import type { SignedHead } from '../../src/log/sequencer.ts'
 import { chainOf, requireSucceeded } from '../../src/log/successor.ts'
+import type { SharedLog } from '../../src/log/workers/gateway.ts'
 import { logFiles, logNames } from '../../src/store/folder.ts'
 import { lockData } from '../../src/store/lock.ts'
 import { loadLogSigner, loadLogVkey } from '../../src/store/log-key.ts'
@@ -21,6 +25,8 @@ import { usage } from '../cli.ts'
 
 export interface OpenLogs {
   readonly logs: ReadonlyMap<string, ServedLog>
+  /** The same with what other threads of the process need to open them. */
+  readonly shared: ReadonlyMap<string, SharedLog>
   /** Search and lineage; absent where there is no log with events. */
   readonly projections: Projections | undefined
   /** Everything accepted is durable when it resolves, and another server may open the folder. */
@@ -43,6 +49,10 @@ export interface OpenOptions {
   readonly onNotice?: (log: string, what: string) => void
   /** Told of each commit, for whoever measures. */
   readonly onCommit?: (log: string, entries: number, seconds: number) => void
+  /** Told of each head of a log once it is signed, with the leaf hashes that it added, of each published one, and of each new policy. */
+  readonly onHead?: (log: string, head: SignedHead, added: readonly Hash[]) => void
+  readonly onPublished?: (log: string, head: PublishedHead) => void
+  readonly onPolicy?: (log: string, events: EventLog) => void
   /** Put before each store: tests break the product on purpose with it. */
   readonly wrap: (store: Store) => Store
 }
@@ -62,6 +72,7 @@ export async function openLogs({
   if (names.length === 0) throw usage(`there is no log in ${data}: treeline-server init makes one`)
   const lock = lockData(data)
   const logs = new Map<string, ServedLog>()
+  const secrets = new Map<string, Uint8Array>()
   const chains = new Map<EventLog, readonly EventLog[]>()
   let projections: Projections | undefined
   const close = async (): Promise<void> => {
@@ -77,6 +88,7 @@ export async function openLogs({
       logs.set(name, { log })
       if (store.profile === 'raw') continue
       const secret = secretOf(log)
+      if (secret !== undefined) secrets.set(name, secret)
       const others = () => [...logs.values()].flatMap(({ events }) => events ?? [])
       const events: EventLog = await EventLog.open({
         log,
@@ -87,6 +99,7 @@ export async function openLogs({
             .filter((other) => other !== events && !before(events).includes(other))
             .map((other) => other.policy.policy),
         predecessors: () => before(events),
+        onPolicy: (changed) => told.onPolicy?.(name, changed),
         ...(keeper && { audited: () => keeper.audited(log.origin) }),
         eraseDerived: async (indexes) => (await projections?.erase(name, indexes)) ?? true,
       })
@@ -98,7 +111,13 @@ export async function openLogs({
     await close()
     throw error
   }
-  return { logs, projections, close }
+  const shared = new Map(
+    [...logs].map(([name, served]) => [
+      name,
+      { ...served, database: logFiles(data, name).database, blinding: secrets.get(name) },
+    ]),
+  )
+  return { logs, shared, projections, close }
 
   function openSigning(name: string, store: Store): Promise<SigningLog> {
     const { key, published } = logFiles(data, name)
@@ -113,6 +132,8 @@ export async function openLogs({
       options,
       ...(witnesses && { witnesses }),
       onFailure: (error) => told.onFailure(error, name),
+      onHead: (head, added) => told.onHead?.(name, head, added),
+      onPublished: (head) => told.onPublished?.(name, head),
       onLate: (witness, why) => told.onLate?.(name, witness, why),
       onCommit: (entries, seconds) => {
         told.onCommit?.(name, entries, seconds)

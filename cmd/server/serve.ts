@@ -1,25 +1,33 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { TreelineError } from '../../src/core/errors.ts'
 import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
+import { closeServer } from '../../src/http/app.ts'
 import { TokenGate } from '../../src/http/auth.ts'
 import type { RateLimits } from '../../src/http/limits.ts'
-import { describeError } from '../../src/http/logging.ts'
+import { describeError, type Logger } from '../../src/http/logging.ts'
 import { Metrics } from '../../src/http/metrics.ts'
-import { buildServer, closeServer } from '../../src/http/server.ts'
+import { buildServer } from '../../src/http/server.ts'
 import { systemClocks } from '../../src/log/clock.ts'
 import { Keeper } from '../../src/log/keeper.ts'
 import type { LogOptions } from '../../src/log/log.ts'
+import type { SharedLog } from '../../src/log/workers/gateway.ts'
 import type { Store } from '../../src/store/store.ts'
 import { readTokens, tokensFile } from '../../src/store/tokens.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
 import { openLogs } from './open-logs.ts'
 import { readTls, reloadTls, type TlsFiles } from './tls.ts'
 import { readWitnessPolicies } from './witnesses.ts'
+import { freePort, WorkerPool } from './worker-pool.ts'
 
 const MIB = 2 ** 20
+/** Largest batch of events. */
+const BATCH_BYTES = 32 * MIB
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
 /** Requests a minute of one address, where strangers can ask. An audit of 10 million entries reads 39,000 bundles. */
 const RATES: RateLimits = { reads: 12_000, writes: 60_000 }
@@ -33,6 +41,12 @@ export const serveCommand: Command = {
   flags: [
     { name: 'data', value: 'DIR', help: 'the data folder', required: true },
     { name: 'listen', value: 'HOST:PORT', help: 'where to listen; port 0 takes a free one', default: '127.0.0.1:8640' },
+    {
+      name: 'workers',
+      value: 'N',
+      help: 'threads that serve beside the one that writes; 0 serves everything from one',
+      default: '0',
+    },
     { name: 'public', help: 'anyone may read; without it readers need a token as soon as there is one' },
     { name: 'insecure', help: 'speak HTTP in the clear also beyond this machine: a proxy before it speaks TLS' },
     { name: 'tls-cert', value: 'FILE.pem', help: 'certificate chain; SIGHUP reads it and the key again' },
@@ -93,6 +107,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
     onFailure: (err) => logger.error({ err }, 'the tokens could not be read: those from before go on'),
   })
   const metrics = new Metrics().withProcess()
+  let front: Front | undefined
   const opened = await openLogs({
     data,
     clocks: systemClocks,
@@ -107,6 +122,9 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       logger.warn({ log, witness, why }, 'a witness does not cosign: /readyz says since when'),
     onNotice: (log, what) => logger.warn({ log }, what),
     onCommit: (log, entries, seconds) => metrics.committed(log, entries, seconds),
+    onHead: (log, head, added) => front?.pool.head(log, head, added),
+    onPublished: (log, head) => front?.pool.published(log, head),
+    onPolicy: (log, events) => front?.pool.policy(log, events),
     wrap,
   }).catch((error) => {
     throw storageError(error)
@@ -114,25 +132,31 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       : error
   })
   const { logs } = opened
-  let app: FastifyInstance
+  let app: FastifyInstance | undefined
   let url: string
   try {
     app = await buildServer(logs, {
       bodyLimit: settings.bodyLimit,
-      batchBytes: 32 * MIB,
+      batchBytes: BATCH_BYTES,
       waitLimit: settings.waitLimit,
       gate,
       rates: settings.rates,
-      maxConnections: settings.maxConnections,
       proxies: settings.proxies,
-      ...(certificate && { tls: certificate }),
+      ...(settings.workers > 0
+        ? { fronted: true }
+        : { maxConnections: settings.maxConnections, ...(certificate && { tls: certificate }) }),
       logger,
       metrics,
       projections: opened.projections,
       explorer: EXPLORER,
     })
-    url = await app.listen({ host, port })
+    if (settings.workers > 0) {
+      front = await startFront(app, settings, opened.shared, logger)
+      metrics.withOthers(() => front!.pool.count())
+      url = front.url
+    } else url = await app.listen({ host, port })
   } catch (error) {
+    await app?.close()
     await opened.close()
     throw (error as NodeJS.ErrnoException).syscall === undefined
       ? error
@@ -145,7 +169,8 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
   })
   const reload = (): void => {
     try {
-      if (tls) reloadTls(app.server, tls)
+      if (tls && front === undefined) reloadTls(app.server, tls)
+      front?.pool.reload()
       logger.info(tls ? 'read the certificate again' : 'there is no certificate to read again')
     } catch (err) {
       logger.error({ err }, 'the certificate could not be used: the one from before goes on')
@@ -171,7 +196,10 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
 
   const signal = await stopped
   logger.info({ signal }, 'stopping')
-  const inTime = await closeServer(app, patience)
+  // Those that serve end first: until then they need the logs, and the rest of the server.
+  const served = (await front?.pool.close(patience)) ?? true
+  const inTime = (await closeServer(app, patience)) && served
+  front?.remove()
   await opened.close()
   process.off('SIGHUP', reload)
   logger.info({ inTime }, 'stopped')
@@ -180,7 +208,51 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
   return EXIT.done
 }
 
+/** The threads that serve, where there are any. */
+interface Front {
+  readonly pool: WorkerPool
+  readonly url: string
+  remove(): void
+}
+
+/** `app` answers them on a socket that only this user can open, and nobody else. */
+async function startFront(
+  app: FastifyInstance,
+  settings: Settings,
+  logs: ReadonlyMap<string, SharedLog>,
+  logger: Logger,
+): Promise<Front> {
+  const { host, tls, workers, log, maxConnections } = settings
+  const port = await freePort(host, settings.port)
+  const folder = mkdtempSync(join(tmpdir(), 'treeline-'))
+  const behind = join(folder, 'http')
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  try {
+    await app.listen({ path: behind })
+    const { data, proxies, rates, bodyLimit, waitLimit, level, loopback } = settings
+    const pool = await WorkerPool.start({
+      count: workers,
+      settings: {
+        ...{ data, host, port, behind, tls, proxies, rates, bodyLimit, waitLimit, level, loopback },
+        public: settings.public,
+        batchBytes: BATCH_BYTES,
+        maxConnections: Math.ceil(maxConnections / workers),
+        queue: { entries: log.queueEntries, bytes: log.queueBytes },
+      },
+      logs,
+      onDeath: (worker, err) => logger.error({ worker, err }, 'a thread that serves ended: another takes its place'),
+      onBug: (err) => logger.error({ err }, 'a bug'),
+    })
+    const name = isIP(host) === 6 ? `[${host}]` : host
+    return { pool, url: `${tls ? 'https' : 'http'}://${name}:${port}`, remove }
+  } catch (error) {
+    remove()
+    throw error
+  }
+}
+
 interface Settings {
+  readonly workers: number
   readonly data: string
   readonly host: string
   readonly port: number
@@ -224,6 +296,7 @@ function read(options: Options): Settings {
   const rate = (name: string, beyond: number): number =>
     options.get(name) === undefined ? (loopback ? 0 : beyond) : options.integer(name, 0, 1e9)
   const settings: Settings = {
+    workers: options.integer('workers', 0, 64),
     data,
     host,
     port: Number(port),

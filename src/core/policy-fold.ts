@@ -63,15 +63,28 @@ export function judgeEvent(
     throw new TreelineError('WRONG_ORIGIN', `the statement is made for ${event.origin}, this log is ${policy.origin}`)
   }
   for (const bytes of event.keys) {
-    const id = toHex(bytes)
-    const signer = ring.signer(id)
-    if (signer === undefined) throw new TreelineError('UNKNOWN_KEY', `the policy has no signer ${id}`)
-    judgeSigner(signer, event, time)
+    const signer = signerOf(ring, bytes)
+    judgeKey(signer, time)
+    judgeScope(signer, event)
   }
 }
 
-function judgeSigner(signer: Signer, event: { type: string; subjects: readonly string[] }, time: number): void {
-  const { name, suspended, notBefore, notAfter, types, subjects } = signer
+/**
+ * What of the judgement depends on the time alone, for an event that this very policy was found to allow at another time. Throws
+ * UNKNOWN_KEY, KEY_SUSPENDED, KEY_EXPIRED.
+ */
+export function judgeKeys(ring: SignerRing, keys: readonly Uint8Array[], time: number): void {
+  for (const bytes of keys) judgeKey(signerOf(ring, bytes), time)
+}
+
+function signerOf(ring: SignerRing, key: Uint8Array): Signer {
+  const id = toHex(key)
+  const signer = ring.signer(id)
+  if (signer === undefined) throw new TreelineError('UNKNOWN_KEY', `the policy has no signer ${id}`)
+  return signer
+}
+
+function judgeKey({ name, suspended, notBefore, notAfter }: Signer, time: number): void {
   if (suspended !== null) {
     throw new TreelineError(
       'KEY_SUSPENDED',
@@ -81,6 +94,9 @@ function judgeSigner(signer: Signer, event: { type: string; subjects: readonly s
   if (time < (notBefore ?? 0) || time >= (notAfter ?? Number.POSITIVE_INFINITY)) {
     throw new TreelineError('KEY_EXPIRED', `the key of ${name} is not valid now: an administrator must renew it`)
   }
+}
+
+function judgeScope({ name, types, subjects }: Signer, event: { type: string; subjects: readonly string[] }): void {
   if (!matchAny(types, event.type)) {
     throw new TreelineError('TYPE_NOT_ALLOWED', `${name} may not submit events of type ${event.type}`)
   }

@@ -6,12 +6,12 @@ import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
 import { BATCH, decodeEntry, EVENT, KIND_NAMES, REDACTION } from '../core/entry.ts'
 import { leafHash } from '../core/merkle.ts'
 import type { Admitted } from '../log/events.ts'
-import type { Log } from '../log/log.ts'
-import type { PublishedHead } from '../log/publisher.ts'
+import type { ReadableLog } from '../log/log.ts'
+import type { PublishedHead } from '../log/published-heads.ts'
 
 /** For a published head that covers it, or for the committed one, which covers everything that was ever answered. */
 export async function receiptDocument(
-  log: Log,
+  log: ReadableLog,
   { index, entry, salt }: Admitted,
   published?: PublishedHead,
 ): Promise<Receipt> {
@@ -30,7 +30,12 @@ export async function receiptDocument(
 }
 
 /** `withPayload` decides whether the signed envelope is in it. */
-export async function eventDocument(log: Log, index: number, bytes: Uint8Array, withPayload: boolean): Promise<Event> {
+export async function eventDocument(
+  log: ReadableLog,
+  index: number,
+  bytes: Uint8Array,
+  withPayload: boolean,
+): Promise<Event> {
   const entry = decodeEntry(bytes)
   const signed = entry.kind === EVENT || entry.kind === BATCH ? entry : undefined
   const event = entry.kind === EVENT ? entry : undefined
@@ -53,7 +58,7 @@ export async function eventDocument(log: Log, index: number, bytes: Uint8Array, 
   }
 }
 
-export async function envelopeOf(log: Log, index: number, blinded: boolean): Promise<CanonicalEnvelope | null> {
+export async function envelopeOf(log: ReadableLog, index: number, blinded: boolean): Promise<CanonicalEnvelope | null> {
   const addendum = await log.store.addendum(index)
   if (addendum === undefined) return null
   // The log wrote it in canonical form, so it is JSON.
@@ -61,10 +66,10 @@ export async function envelopeOf(log: Log, index: number, blinded: boolean): Pro
 }
 
 /** Whether the document of an entry that nobody redacted is not there: a restored log has what the copies had. */
-const isMissing = async (log: Log, index: number): Promise<boolean> =>
+const isMissing = async (log: ReadableLog, index: number): Promise<boolean> =>
   log.restored && (await log.store.addendum(index)) === undefined
 
-async function reasonOf(log: Log, by: number): Promise<string> {
+async function reasonOf(log: ReadableLog, by: number): Promise<string> {
   const entry = decodeEntry((await log.store.entry(by))!)
   return entry.kind === REDACTION ? entry.reason : ''
 }

@@ -1,7 +1,7 @@
-/** The routes of `events` logs: submit, policy, redaction, and reading single events. */
+/** The routes of `events` logs that every thread can serve: submitting, and reading single events. */
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { PolicyAnswer, RedactionAnswer, WritePolicy } from '../../schemas/types.ts'
+import type { PolicyAnswer, WritePolicy } from '../../schemas/types.ts'
 import { fromBase64, fromHex, parseSize, toHex, toUtf8 } from '../core/bytes.ts'
 import { decodeEntry, EVENT } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
@@ -9,19 +9,19 @@ import { formatEvidence } from '../core/evidence.ts'
 import { formatProof } from '../core/proof-file.ts'
 import type { Admitted } from '../log/events.ts'
 import { evidenceOf } from '../log/evidence.ts'
-import type { Log } from '../log/log.ts'
-import type { PublishedHead } from '../log/publisher.ts'
+import type { ReadableLog } from '../log/log.ts'
+import type { PublishedHead } from '../log/published-heads.ts'
 import { NONE, PAYLOAD, TREE } from './auth.ts'
 import { envelopeOf, eventDocument, receiptDocument } from './documents.ts'
 import { batchAnswers } from './ndjson.ts'
 import { operations } from './operations.ts'
-import { findEvents, type ServedLogs } from './served-log.ts'
+import { type FrontLogs, findEvents } from './served-log.ts'
 
 interface LogParams {
   readonly log: string
 }
 
-const ENVELOPE_TYPES = ['application/json', 'application/vnd.dsse.envelope.v1+json']
+export const ENVELOPE_TYPES = ['application/json', 'application/vnd.dsse.envelope.v1+json']
 
 export interface EventRouteOptions {
   /** Largest batch, bytes. */
@@ -32,7 +32,7 @@ export interface EventRouteOptions {
   readonly onRejected: (log: string, code: Code) => void
 }
 
-export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: EventRouteOptions): void {
+export function eventRoutes(app: FastifyInstance, logs: FrontLogs, options: EventRouteOptions): void {
   app.post<{ Params: LogParams; Body: Uint8Array; Querystring: { wait?: 'witnessed' } }>(
     '/:log/v1/events',
     { config: NONE, schema: operations.submitEvent },
@@ -96,34 +96,6 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
     },
   )
 
-  app.post<{ Params: LogParams; Body: Uint8Array }>(
-    '/:log/v1/policy',
-    { config: NONE, schema: operations.changePolicy },
-    async (request, reply) => {
-      const events = findEvents(logs, request.params.log)
-      requireType(request, ENVELOPE_TYPES)
-      const admitted = await events.submitPolicy(request.body ?? new Uint8Array(0))
-      return reply.code(admitted.created ? 201 : 200).send(await receiptDocument(events.log, admitted))
-    },
-  )
-
-  app.post<{ Params: LogParams; Body: Uint8Array }>(
-    '/:log/v1/redactions',
-    { config: NONE, schema: operations.redact },
-    async (request, reply) => {
-      const events = findEvents(logs, request.params.log)
-      requireType(request, ENVELOPE_TYPES)
-      const redacted = await events.redact(request.body ?? new Uint8Array(0))
-      const { created, indexes, erased } = redacted
-      const answer: RedactionAnswer = {
-        ...(await receiptDocument(events.log, redacted)),
-        indexes: [...indexes],
-        erased,
-      }
-      return reply.code(created ? 201 : 200).send(answer)
-    },
-  )
-
   app.get<{ Params: LogParams }>(
     '/:log/addenda.v1',
     { config: TREE, schema: operations.getAddendaMarker },
@@ -165,7 +137,7 @@ export function eventRoutes(app: FastifyInstance, logs: ServedLogs, options: Eve
 }
 
 /** Throws FORBIDDEN when the addendum of the entry is an event's. */
-async function requireDocument(log: Log, index: number): Promise<void> {
+async function requireDocument(log: ReadableLog, index: number): Promise<void> {
   if (decodeEntry((await log.store.entry(index))!).kind === EVENT)
     throw new TreelineError('FORBIDDEN', 'the addendum of an event takes a token with the scope payload')
 }
@@ -175,7 +147,7 @@ const names = (header: string | undefined, etag: string): boolean =>
   (header ?? '').split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()))
 
 /** No type at all is fine: curl and scripts forget it. */
-function requireType(request: FastifyRequest, types: readonly string[]): void {
+export function requireType(request: FastifyRequest, types: readonly string[]): void {
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type === undefined || type === '' || types.includes(type)) return
   throw new TreelineError('UNSUPPORTED_MEDIA_TYPE', `this route takes ${types.join(' or ')}, not ${type.slice(0, 100)}`)
@@ -190,7 +162,7 @@ function indexOf(text: string): number {
 async function sendReceipt(
   request: FastifyRequest,
   reply: FastifyReply,
-  log: Log,
+  log: ReadableLog,
   admitted: Admitted,
   published: PublishedHead | undefined,
 ): Promise<FastifyReply> {

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Metrics } from './metrics.ts'
-import type { ServedLogs } from './served-log.ts'
 
 /** Two processes never give the same id, nor does one twice. */
 const process_ = randomBytes(6).toString('base64url')
@@ -28,7 +27,7 @@ type RecordAnswer = (request: FastifyRequest, reply: FastifyReply, ms: number) =
 /** Counts every answer and writes its line. Before the routes; what it returns is for answers of no route. */
 export function recordRequests(
   app: FastifyInstance,
-  logs: ServedLogs,
+  logs: ReadonlyMap<string, unknown>,
   { metrics, logger }: { readonly metrics: Metrics; readonly logger: Logger },
 ): RecordAnswer {
   const recorder = (method: string, route: string): RecordAnswer => {

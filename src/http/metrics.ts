@@ -3,7 +3,15 @@
  * make series.
  */
 import type { FastifyInstance } from 'fastify'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  AggregatorRegistry,
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type MetricObject,
+  Registry,
+} from 'prom-client'
 import type { Code } from '../core/errors.ts'
 import type { WitnessState } from '../log/cosigners.ts'
 import type { Projections } from '../log/projections.ts'
@@ -20,6 +28,8 @@ export class Metrics {
   readonly #batches: Histogram<'log'>
   readonly #appended: Counter<'log'>
   readonly #failures: Counter<'log'>
+  /** What the other threads of the process have counted. */
+  #others: () => Promise<readonly MetricObject[][]> = async () => []
 
   constructor() {
     const registers = [this.registry]
@@ -67,6 +77,30 @@ export class Metrics {
   withProcess(): this {
     collectDefaultMetrics({ register: this.registry, prefix: 'treeline_' })
     return this
+  }
+
+  /** Adds what other threads have counted, whenever somebody asks. */
+  withOthers(others: () => Promise<readonly MetricObject[][]>): this {
+    this.#others = others
+    return this
+  }
+
+  /** As a thread tells it to another. */
+  async count(): Promise<MetricObject[]> {
+    return this.registry.getMetricsAsJSON() as unknown as Promise<MetricObject[]>
+  }
+
+  /** In the text format of Prometheus. */
+  async text(): Promise<string> {
+    const others = await this.#others()
+    if (others.length === 0) return this.registry.metrics()
+    const shared = new Set(others.flat().map(({ name }) => name))
+    const own = await this.count()
+    const all = [own.filter(({ name }) => shared.has(name)), ...others]
+    const alone = await Promise.all(
+      own.filter(({ name }) => !shared.has(name)).map(({ name }) => this.registry.getSingleMetricAsString(name)),
+    )
+    return `${alone.join('\n\n')}\n\n${await AggregatorRegistry.aggregate(all as unknown as object[]).metrics()}`
   }
 
   /** Where the answers of one route are counted. Called once for each as it is declared. */
@@ -140,11 +174,11 @@ export class Metrics {
   }
 }
 
-export function metricsRoute(app: FastifyInstance, { registry }: Metrics): void {
+export function metricsRoute(app: FastifyInstance, metrics: Metrics): void {
   app.get('/metrics', { config: { scope: 'metrics' }, schema: operations.getMetrics }, async (_request, reply) =>
     reply
-      .type(registry.contentType)
+      .type(metrics.registry.contentType)
       .header('cache-control', 'no-store')
-      .send(await registry.metrics()),
+      .send(await metrics.text()),
   )
 }

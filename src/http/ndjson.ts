@@ -1,9 +1,9 @@
 /** A batch of envelopes, one to a line: each is judged alone and answered in order. */
 import type { BatchLine } from '../../schemas/types.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
-import type { EventLog } from '../log/events.ts'
 import { receiptDocument } from './documents.ts'
 import { problemOf } from './problems.ts'
+import type { EventIntake } from './served-log.ts'
 
 type OnRejected = (code: Code) => void
 
@@ -12,7 +12,7 @@ const MAX_LINES = 10_000
 const WINDOW = 64
 
 /** Throws BODY_TOO_LARGE before anything is admitted. */
-export function batchAnswers(events: EventLog, body: Uint8Array, onRejected: OnRejected): AsyncGenerator<string> {
+export function batchAnswers(events: EventIntake, body: Uint8Array, onRejected: OnRejected): AsyncGenerator<string> {
   const lines = split(body)
   if (lines.length > MAX_LINES)
     throw new TreelineError('BODY_TOO_LARGE', `a batch has at most ${MAX_LINES} lines, not ${lines.length}`)
@@ -20,7 +20,7 @@ export function batchAnswers(events: EventLog, body: Uint8Array, onRejected: OnR
 }
 
 async function* answers(
-  events: EventLog,
+  events: EventIntake,
   lines: readonly Uint8Array[],
   onRejected: OnRejected,
 ): AsyncGenerator<string> {
@@ -30,7 +30,12 @@ async function* answers(
   }
 }
 
-async function answer(events: EventLog, line: Uint8Array, number: number, onRejected: OnRejected): Promise<BatchLine> {
+async function answer(
+  events: EventIntake,
+  line: Uint8Array,
+  number: number,
+  onRejected: OnRejected,
+): Promise<BatchLine> {
   try {
     const admitted = await events.submit(line)
     const { created, elsewhere } = admitted

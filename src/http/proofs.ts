@@ -1,17 +1,17 @@
-/** Proofs for any sizes up to the committed head, and the list of logs. */
+/** Proofs for any sizes up to the committed head. */
 import type { FastifyInstance } from 'fastify'
-import type { ConsistencyProof, InclusionProof, LogList, WitnessList } from '../../schemas/types.ts'
+import type { ConsistencyProof, InclusionProof } from '../../schemas/types.ts'
 import { fromHex, toBase64, toHex } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import { TREE } from './auth.ts'
 import { operations } from './operations.ts'
-import { findLog, type ServedLogs } from './served-log.ts'
+import { type FrontLogs, findLog } from './served-log.ts'
 
 interface LogParams {
   readonly log: string
 }
 
-export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
+export function proofRoutes(app: FastifyInstance, logs: FrontLogs): void {
   app.get<{ Params: LogParams; Querystring: { index?: number; leaf?: string; size?: number } }>(
     '/:log/v1/proofs/inclusion',
     { config: TREE, schema: operations.proveInclusion },
@@ -37,37 +37,5 @@ export function proofRoutes(app: FastifyInstance, logs: ServedLogs): void {
       const hashes = await log.prover.consistency(log.head.tree, from, to)
       return { from, to, hashes: hashes.map(toBase64) }
     },
-  )
-
-  app.get<{ Params: LogParams }>(
-    '/:log/v1/witnesses',
-    { config: TREE, schema: operations.listWitnesses },
-    async ({ params }): Promise<WitnessList> =>
-      (await findLog(logs, params.log).log.audits()).map(({ late, why = null, audited = null, ...witness }) => ({
-        ...{ ...witness, late: Math.round(late), why, audited },
-      })),
-  )
-
-  app.get(
-    '/v1/logs',
-    { config: TREE, schema: operations.listLogs },
-    async ({ reader }): Promise<LogList> =>
-      Promise.all(
-        [...logs.values()]
-          .filter(({ log }) => reader!.may(log.name, 'tree'))
-          .map(async ({ log, events }) => ({
-            name: log.name,
-            origin: log.origin,
-            profile: log.store.profile === 'raw' ? 'raw' : 'events',
-            vkey: log.vkey,
-            genesis: log.store.profile === 'raw' ? null : toHex(await log.prover.leaf(log.head.tree, 0)),
-            size: log.head.tree.size,
-            published: log.published?.size ?? null,
-            ...(log.restored && { restored: true as const }),
-            ...(events?.successorOf && {
-              successorOf: { ...events.successorOf, root: toBase64(events.successorOf.root) },
-            }),
-          })),
-      ),
   )
 }

@@ -7,7 +7,7 @@ import { parseTilePath, tileWidth } from '../core/tile.ts'
 import { TREE } from './auth.ts'
 import { acceptsGzip } from './gzip.ts'
 import { operations } from './operations.ts'
-import { findLog, type ServedLogs } from './served-log.ts'
+import { type FrontLogs, findLog } from './served-log.ts'
 
 const gzip = promisify(gzipCallback)
 const IMMUTABLE = 'public, max-age=604800, immutable'
@@ -16,7 +16,7 @@ interface LogParams {
   readonly log: string
 }
 
-export function tileRoutes(app: FastifyInstance, logs: ServedLogs): void {
+export function tileRoutes(app: FastifyInstance, logs: FrontLogs): void {
   app.get<{ Params: LogParams }>(
     '/:log/checkpoint',
     { config: TREE, schema: operations.getCheckpoint },

@@ -2,21 +2,22 @@
  * The `events` profile: signed envelopes in, judged by the write policy that is in the log itself. Long, because events, policies and redactions are judged
  * again at their place in one queue, and share what is in flight.
  */
-import { addendumHash, blinding, joinAddendum } from '../core/addendum.ts'
-import { equal, fromHex, toHex } from '../core/bytes.ts'
-import { type Description, describe, parsePayload } from '../core/describe.ts'
+import { addendumHash, blinding, joinAddendum, splitAddendum } from '../core/addendum.ts'
+import { equal, toHex } from '../core/bytes.ts'
+import { type Description, describe, parsePayload, type SignedPayload } from '../core/describe.ts'
 import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from '../core/dsse.ts'
-import { decodeEntry, EVENT, encodeEntry, POLICY, REDACTION } from '../core/entry.ts'
+import { decodeEntry, EVENT, encodeEntry, POLICY, REDACTION, stampEntry } from '../core/entry.ts'
 import { TreelineError } from '../core/errors.ts'
-import { leafHash } from '../core/merkle.ts'
+import { type Hash, leafHash } from '../core/merkle.ts'
 import type { Payload } from '../core/payload.ts'
-import { judgeEvent, judgePolicy, type PolicyInForce, SignerRing } from '../core/policy-fold.ts'
+import { judgeEvent, judgeKeys, judgePolicy, type PolicyInForce, SignerRing } from '../core/policy-fold.ts'
 import { judgeRedaction, type NamedEntry, parseRedactionRequest } from '../core/redaction.ts'
 import type { VerifySignature } from '../core/signature.ts'
 import type { Predecessor, WritePolicy } from '../core/write-policy.ts'
-import type { Log } from './log.ts'
+import type { Log, ReadableLog } from './log.ts'
 import { foldPolicies } from './policies.ts'
 import { checkLogKeys, checkShared } from './policy-rules.ts'
+import { prepareEvent } from './prepare.ts'
 import type { Candidate, Placed } from './sequencer.ts'
 
 /** The entry that a submission has, new or from before. */
@@ -28,7 +29,20 @@ export interface Admitted {
   /** The blinding of an event; absent where the document is bare. */
   readonly salt?: Uint8Array
   /** The log of before that has it, where it is not this one. */
-  readonly elsewhere?: Log
+  readonly elsewhere?: ReadableLog
+}
+
+/** An event as a thread that cannot append hands it over: its signatures are verified, and the policy at `policy` allows it. */
+export interface JudgedEvent {
+  readonly policy: number
+  /** Ids of the keys that signed. */
+  readonly keys: readonly Uint8Array[]
+  readonly addendum: Uint8Array
+  readonly digest: Hash
+  /** Right in everything but its time, and owned by who takes it. Absent when the event may not be logged, but may be known. */
+  readonly entry?: Uint8Array
+  /** The envelope as it came, where it had signatures that this log does not count. */
+  readonly body?: Uint8Array
 }
 
 export interface EventsParts {
@@ -43,6 +57,8 @@ export interface EventsParts {
   readonly otherPolicies: () => readonly WritePolicy[]
   /** The logs that this one goes on from, the nearest first, as far as the server has them. They never change. */
   readonly predecessors?: () => readonly EventLog[]
+  /** Told when another policy is in force, before whoever changed it. */
+  readonly onPolicy?: (events: EventLog) => void
   /** How far a keeper has audited the log: what it has not read is not erased. Absent where no keeper is waited for. */
   readonly audited?: () => Promise<number>
   /** Erases what is derived from these payloads, and says whether nothing is left of it. */
@@ -93,44 +109,66 @@ export class EventLog {
     return this.#inForce
   }
 
-  /** Throws what `parseEnvelope`, `verifyEnvelope` and `describe` do, the judgements of the policy, REDACTED, and what `append` does. */
+  /** The document of the policy in force, as it was signed. */
+  get policyDocument(): Uint8Array {
+    return this.#inForce.payload
+  }
+
+  /** Throws what `prepareEvent` and `describe` do, the judgements of the policy, REDACTED, and what `append` does. */
   async submit(body: Uint8Array): Promise<Admitted> {
     this.#requireSigning()
-    const envelope = parseEnvelope(body)
-    const verified = verifyEnvelope(envelope, this.#inForce.ring, this.#parts.verify)
-    const canonical = canonicalEnvelope(envelope, verified)
     // A log that signs has its secret: it is opened with it.
-    const salt = blinding(this.#parts.blinding!, canonical)
-    const addendum = joinAddendum(salt, canonical)
-    const digest = addendumHash(addendum)
+    const event = prepareEvent(body, this.#inForce.ring, this.#parts.blinding!, this.#parts.verify)
+    const { envelope, signed, canonical, salt, addendum, digest } = event
     const admitted = await this.#once(digest, async () => {
       const before = await this.#knownBefore(envelope, canonical)
       if (before !== undefined) return before
-      const { payloadType, payload } = envelope
-      const parsed = parsePayload(payloadType, payload)
-      const signed = { keys: verified.map(({ key }) => fromHex(key.id)!), payloadType, payload }
+      const parsed = parsePayload(signed.payloadType, signed.payload)
       // Only an early no: the judgement that counts is made at the index and time of the entry.
       this.#judge({ ...signed, type: parsed.type }, parsed, Date.now())
-      let described: { by: InForce; description: Description } | undefined
-      return this.#append({
-        size: addendum.length,
-        place: (_index, time): Placed => {
-          this.#judge({ ...signed, type: parsed.type }, parsed, time)
-          if (described?.by !== this.#inForce) {
-            described = { by: this.#inForce, description: describe(signed, this.#inForce.policy, parsed) }
-          }
-          const entry = encodeEntry({
-            kind: EVENT,
-            time,
-            ...described.description,
-            addendum: digest,
-            policy: this.#inForce.index,
-          })
-          return { entry, addendum }
-        },
-      })
+      return this.#append({ size: addendum.length, place: this.#placer(signed, parsed, addendum, digest) })
     })
     return { salt, ...admitted }
+  }
+
+  /**
+   * The same for an event that another thread has prepared, judged and described. Undefined when it has no entry, because it may not be logged,
+   * and the log does not know it from before. Throws REDACTED, the judgements of the policy, and what `append` does.
+   */
+  async admit(event: JudgedEvent): Promise<Admitted | undefined> {
+    const { keys, addendum, digest, entry } = event
+    this.#requireSigning()
+    if (entry === undefined) return this.#find(event)
+    return this.#once(digest, async () => {
+      const before = await this.#findBefore(event)
+      if (before !== undefined) return before
+      let place = (_index: number, time: number): Placed => {
+        if (event.policy === this.#inForce.index && time >= 2 ** 32) {
+          judgeKeys(this.#inForce.ring, keys, time)
+          stampEntry(entry, time)
+          return { entry, addendum }
+        }
+        // The policy changed on the way: it is judged and described as if it came now.
+        const { payloadType, payload } = parseEnvelope(splitAddendum(addendum).document)
+        const parsed = parsePayload(payloadType, payload)
+        place = this.#placer({ keys, payloadType, payload }, parsed, addendum, digest)
+        return place(_index, time)
+      }
+      return this.#append({ size: addendum.length, place: (index, time) => place(index, time) })
+    })
+  }
+
+  /** The entry of an event at the place that it is given, judged and described by the policy in force there. */
+  #placer(signed: SignedPayload, parsed: Payload, addendum: Uint8Array, digest: Hash): Candidate['place'] {
+    let described: { by: InForce; description: Description } | undefined
+    return (_index, time) => {
+      this.#judge({ ...signed, type: parsed.type }, parsed, time)
+      if (described?.by !== this.#inForce)
+        described = { by: this.#inForce, description: describe(signed, this.#inForce.policy, parsed) }
+      const { description } = described
+      const policy = this.#inForce.index
+      return { entry: encodeEntry({ kind: EVENT, time, ...description, addendum: digest, policy }), addendum }
+    }
   }
 
   /** Changes the write policy. Throws what `judgePolicy` does, and POLICY_CONFLICT for a signer of another log. */
@@ -158,6 +196,7 @@ export class EventLog {
             policy: true,
             committed: () => {
               this.#inForce = inForce({ index, sha256: digest, policy }, envelope)
+              this.#parts.onPolicy?.(this)
             },
           }
         },
@@ -286,6 +325,19 @@ export class EventLog {
   async #append(candidate: Candidate): Promise<Admitted> {
     const { index, entry } = await this.log.append(candidate)
     return { index, entry, created: true }
+  }
+
+  /** The event, if it is known here or before, or on its way. */
+  async #find(event: JudgedEvent): Promise<Admitted | undefined> {
+    const onItsWay = this.#inFlight.get(toHex(event.digest))
+    if (onItsWay !== undefined) return { ...(await onItsWay), created: false }
+    return (await this.#known(event.digest)) ?? this.#findBefore(event)
+  }
+
+  async #findBefore({ addendum, body }: JudgedEvent): Promise<Admitted | undefined> {
+    if ((this.#parts.predecessors?.() ?? []).length === 0) return undefined
+    const canonical = splitAddendum(addendum).document
+    return this.#knownBefore(parseEnvelope(body ?? canonical), canonical)
   }
 
   /** Exact without a lock: a log of before has no writer. Throws REDACTED. */

@@ -1,12 +1,12 @@
 import { TreelineError } from '../core/errors.ts'
 import type { Evidence, PolicyProof } from '../core/evidence.ts'
-import type { Log } from './log.ts'
+import type { ReadableLog } from './log.ts'
 
 /**
  * The evidence for an entry: against the first witnessed checkpoint that covers it, with the last one before it, which together say
  * when it was logged; in a log without witnesses against the published head. Throws UNKNOWN_INDEX, NOT_YET_PUBLISHED, FROZEN.
  */
-export async function evidenceOf(log: Log, index: number): Promise<Evidence> {
+export async function evidenceOf(log: ReadableLog, index: number): Promise<Evidence> {
   const { head, published, frozen, restored, store, prover } = log
   if (index >= head.tree.size) throw new TreelineError('UNKNOWN_INDEX', `the log has no entry ${index}`)
   if (frozen !== undefined && !restored) throw frozen

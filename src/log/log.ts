@@ -1,15 +1,17 @@
 import { formatCheckpoint } from '../core/checkpoint.ts'
 import type { TreelineError } from '../core/errors.ts'
+import type { Hash } from '../core/merkle.ts'
 import { type NoteSigner, signNote } from '../core/note.ts'
 import type { Tree } from '../core/tree.ts'
 import { formatVkey } from '../core/vkey.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
-import type { Store } from '../store/store.ts'
+import type { ReadStore, Store } from '../store/store.ts'
 import { type Clocks, LogClock } from './clock.ts'
 import { Cosigners, type WitnessAudit, type WitnessState } from './cosigners.ts'
 import { loadTree, Prover } from './prover.ts'
 import { readPublished, rolledBack } from './published.ts'
-import { type PublishedHead, Publisher } from './publisher.ts'
+import type { PublishedHead } from './published-heads.ts'
+import { Publisher } from './publisher.ts'
 import { type Appended, type Candidate, type QueueLimits, Sequencer, type SignedHead } from './sequencer.ts'
 
 export interface LogOptions extends QueueLimits {
@@ -36,14 +38,17 @@ export interface LogParts {
   readonly onLate: (witness: string, why: string) => void
   /** Told of each commit, for whoever measures. */
   readonly onCommit: (entries: number, seconds: number) => void
+  /** Told of each head once it is signed, with the leaf hashes that it added, and of each published one: for copies of the log's state. */
+  readonly onHead?: (head: SignedHead, added: readonly Hash[]) => void
+  readonly onPublished?: (head: PublishedHead) => void
 }
 
-/** One open log: its tree and its published head. What its entries mean is its profile's business. */
-export interface Log {
+/** What reading a log takes: also where another thread writes it. */
+export interface ReadableLog {
   readonly name: string
   readonly origin: string
   readonly vkey: string
-  readonly store: Store
+  readonly store: ReadStore
   readonly prover: Prover
   /** The committed head, which receipts and proofs are for. */
   readonly head: SignedHead
@@ -51,6 +56,15 @@ export interface Log {
   readonly published: PublishedHead | undefined
   /** A published head with a full quorum that covers `size` entries, waited for `patience` ms at most. */
   witnessed(size: number, patience: number): Promise<PublishedHead | undefined>
+  /** Why nothing may be signed, ever or until a person has looked: FROZEN. */
+  readonly frozen: TreelineError | undefined
+  /** Made from a copy: it never signs, and its last note is over this very tree. */
+  readonly restored: boolean
+}
+
+/** One open log: its tree and its published head. What its entries mean is its profile's business. */
+export interface Log extends ReadableLog {
+  readonly store: Store
   /** The first published head that covers `size` entries: waited for `patience` ms at most, or until the signal. */
   covering(size: number, patience: number, signal: AbortSignal): Promise<PublishedHead | undefined>
   /** What each witness is at; empty in a log without. */
@@ -60,10 +74,6 @@ export interface Log {
   /** How long a commit has been waiting to be published, seconds. */
   readonly publishLag: number
   readonly queued: { readonly entries: number; readonly bytes: number }
-  /** Why nothing may be signed, ever or until a person has looked: FROZEN. */
-  readonly frozen: TreelineError | undefined
-  /** Made from a copy: it never signs, and its last note is over this very tree. */
-  readonly restored: boolean
   /** Why nothing can be appended, or undefined. */
   readonly refusal: TreelineError | undefined
   append(candidate: Candidate): Promise<Appended>
@@ -148,6 +158,7 @@ export class SigningLog implements Log {
           return freeze.why === undefined ? cosigned : { ...cosigned, witnessed: false }
         },
       }),
+      onPublished: (head) => parts.onPublished?.(head),
       keep: ({ size, note }) => store.keepCheckpoint({ size, note, time: Math.round(parts.clocks.wall()) }),
       onFailure,
     })
@@ -168,7 +179,8 @@ export class SigningLog implements Log {
       sign,
       clock,
       limits: options,
-      onHead: (head) => {
+      onHead: (head, added) => {
+        parts.onHead?.(head, added)
         if (freeze.why === undefined) publisher.offer(head)
         housekeeping.wake()
       },

@@ -5,7 +5,7 @@ import { TreelineError } from '../core/errors.ts'
 import { judgeGenesis, judgePolicy, type PolicyInForce } from '../core/policy-fold.ts'
 import type { VerifySignature } from '../core/signature.ts'
 import type { Predecessor } from '../core/write-policy.ts'
-import type { Store } from '../store/store.ts'
+import type { ReadStore } from '../store/store.ts'
 
 export interface FoldedPolicies {
   readonly current: PolicyInForce
@@ -16,7 +16,7 @@ export interface FoldedPolicies {
 }
 
 /** Judges each policy again. Throws INVALID_LOG when one is missing, and the judgement of one that may not be there. */
-export async function foldPolicies(store: Store, verify: VerifySignature): Promise<FoldedPolicies> {
+export async function foldPolicies(store: ReadStore, verify: VerifySignature): Promise<FoldedPolicies> {
   let folded: FoldedPolicies | undefined
   for (const index of await store.policies()) {
     const document = await store.addendum(index)

@@ -5,7 +5,7 @@ import type { Hash, Node } from '../core/merkle.ts'
 import { consistencyRanges, inclusionRanges, leafHash, proveRanges, rangeNodes, rootHash } from '../core/merkle.ts'
 import { TILE_WIDTH, tileCounts } from '../core/tile.ts'
 import { type FullTile, TileNodes, Tree, tileOf } from '../core/tree.ts'
-import type { Store } from '../store/store.ts'
+import type { Head, ReadStore } from '../store/store.ts'
 
 /** Full tiles kept expanded, 16 KiB each. */
 const CACHED_TILES = 1024
@@ -15,10 +15,10 @@ const key = (level: number, tile: number): number => level * 2 ** 48 + tile
 
 /** Proofs for any size up to the tree's, from the tree's own edge and the full tiles of the store. */
 export class Prover {
-  readonly #store: Store
+  readonly #store: ReadStore
   readonly #tiles = new LRUCache<number, TileNodes>({ max: CACHED_TILES })
 
-  constructor(store: Store) {
+  constructor(store: ReadStore) {
     this.#store = store
   }
 
@@ -94,11 +94,11 @@ function checkSize(tree: Tree, size: number): void {
 }
 
 /**
- * The tree of the store's head. Unfilled tiles are made again from the full ones below them and from the last entries, and the
+ * The tree of the store's head, or of a smaller one. Unfilled tiles are made again from the full ones below them and from the last entries, and the
  * root must come out as the head says. Throws INVALID_LOG when it does not.
  */
-export async function loadTree(store: Store): Promise<Tree> {
-  const { size, root } = await store.head()
+export async function loadTree(store: ReadStore, head?: Pick<Head, 'size' | 'root'>): Promise<Tree> {
+  const { size, root } = head ?? (await store.head())
   const edge: TileNodes[] = []
   for (const { level, full, partial } of tileCounts(size)) {
     const tile = TileNodes.empty()

@@ -8,7 +8,7 @@ import { parseNote, type VerifierKey, verifyNote } from '../core/note.ts'
 import type { Tree } from '../core/tree.ts'
 import { verifyCheckpoint, type WitnessPolicy } from '../core/witness-policy.ts'
 import type { Prover } from './prover.ts'
-import type { PublishedHead } from './publisher.ts'
+import type { PublishedHead } from './published-heads.ts'
 
 interface Published extends PublishedHead {
   readonly root: Uint8Array

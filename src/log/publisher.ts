@@ -1,14 +1,7 @@
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { type PublishedHead, PublishedHeads } from './published-heads.ts'
 import type { SignedHead } from './sequencer.ts'
-
-/** What everybody can read. */
-export interface PublishedHead {
-  readonly size: number
-  readonly note: string
-  /** Whether a full quorum of the witness policy cosigned it; false in a log without one. */
-  readonly witnessed: boolean
-}
 
 export interface PublisherOptions {
   /** The file of the last published checkpoint: outside the database, so that a rolled-back database shows. */
@@ -20,6 +13,8 @@ export interface PublisherOptions {
   readonly keep: (head: PublishedHead) => Promise<void>
   /** Least time between two published checkpoints, ms. */
   readonly interval: number
+  /** Told of every head that everybody can read from now on. */
+  readonly onPublished: (head: PublishedHead) => void
   readonly onFailure: (error: unknown) => void
 }
 
@@ -32,7 +27,7 @@ const RETRY = 1_000
  */
 export class Publisher {
   readonly #options: PublisherOptions
-  #published: PublishedHead | undefined
+  readonly #heads: PublishedHeads
   #next: SignedHead | undefined
   #timer: NodeJS.Timeout | undefined
   #work: Promise<void> = Promise.resolve()
@@ -40,16 +35,15 @@ export class Publisher {
   /** When the oldest head that nobody can read yet was offered, ms of the monotonic clock. */
   #waitingSince: number | undefined
   #closed = false
-  readonly #waiting = new Set<{ readonly size: number; readonly resolve: (head: PublishedHead) => void }>()
 
   constructor(options: PublisherOptions) {
     this.#options = options
-    this.#published = options.initial
+    this.#heads = new PublishedHeads(options.initial)
   }
 
   /** The last published head; undefined before the first. */
   get published(): PublishedHead | undefined {
-    return this.#published
+    return this.#heads.current
   }
 
   /** How long a head has been waiting to become public, seconds; 0 when none is. */
@@ -69,21 +63,9 @@ export class Publisher {
     }, wait)
   }
 
-  /** The first head that covers `size` entries and is published within `patience` (ms) and before the signal, or undefined. */
-  async covering(size: number, patience: number, signal?: AbortSignal): Promise<PublishedHead | undefined> {
-    if (this.#published !== undefined && this.#published.size >= size) return this.#published
-    if (signal?.aborted) return undefined
-    const { promise, resolve } = Promise.withResolvers<PublishedHead | undefined>()
-    const waiting = { size, resolve }
-    const giveUp = (): void => resolve(undefined)
-    const timer = setTimeout(giveUp, patience)
-    signal?.addEventListener('abort', giveUp)
-    this.#waiting.add(waiting)
-    const head = await promise
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', giveUp)
-    this.#waiting.delete(waiting)
-    return head
+  /** See `PublishedHeads`. */
+  covering(size: number, patience: number, signal?: AbortSignal): Promise<PublishedHead | undefined> {
+    return this.#heads.covering(size, patience, signal)
   }
 
   async #publish(): Promise<void> {
@@ -100,9 +82,9 @@ export class Publisher {
       await replaceFile(this.#options.file, note)
       // Dies before: a public head that evidence will not be made against; the next one serves as well.
       if (witnessed) await this.#options.keep(published)
-      this.#published = published
       this.#waitingSince = this.#next === undefined ? undefined : began
-      for (const { size, resolve } of this.#waiting) if (size <= published.size) resolve(published)
+      this.#heads.set(published)
+      this.#options.onPublished(published)
     } catch (error) {
       this.#options.onFailure(error)
       this.#again(head)

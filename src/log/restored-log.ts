@@ -14,7 +14,7 @@ import type { Store } from '../store/store.ts'
 import type { Log } from './log.ts'
 import { loadTree, Prover } from './prover.ts'
 import { readPublished } from './published.ts'
-import type { PublishedHead } from './publisher.ts'
+import type { PublishedHead } from './published-heads.ts'
 import type { Appended, SignedHead } from './sequencer.ts'
 
 export interface RestoredLogParts {

@@ -1,5 +1,5 @@
 import { TreelineError } from '../core/errors.ts'
-import { leafHash } from '../core/merkle.ts'
+import { type Hash, leafHash } from '../core/merkle.ts'
 import { MAX_ENTRY_SIZE } from '../core/tile.ts'
 import type { Tree } from '../core/tree.ts'
 import type { Store } from '../store/store.ts'
@@ -46,8 +46,8 @@ export interface SequencerOptions {
   readonly tree: Tree
   /** The signed note over a durable tree. */
   readonly sign: (tree: Tree) => string
-  /** Called with every new head, in order. */
-  readonly onHead: (head: SignedHead) => void
+  /** Called with every new head, in order, and the leaf hashes that it added. */
+  readonly onHead: (head: SignedHead, added: readonly Hash[]) => void
   /** Called after every commit, with how long it took. */
   readonly onCommit: (entries: number, seconds: number) => void
   /** Called once, with what broke the storage. */
@@ -195,7 +195,8 @@ export class Sequencer {
     if (placed.length === 0) return
 
     const entries = placed.map((one) => one.placed.entry)
-    const next = this.#head.tree.append(entries.map(leafHash)) // Pure: nothing is on disk yet.
+    const leaves = entries.map(leafHash)
+    const next = this.#head.tree.append(leaves) // Pure: nothing is on disk yet.
     const began = performance.now()
     await store.commit({
       from,
@@ -214,7 +215,7 @@ export class Sequencer {
     prover.add(next.full)
     for (const { placed: one } of placed) one.committed?.()
     this.#head = { tree: next.tree, note: sign(next.tree) } // Only what is durable is signed.
-    onHead(this.#head)
+    onHead(this.#head, leaves)
     for (const { waiting, index, placed: one } of placed) waiting.resolve({ index, entry: one.entry, head: this.#head })
   }
 

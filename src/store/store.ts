@@ -37,7 +37,8 @@ export interface WitnessedCheckpoint {
   readonly note: string
 }
 
-export interface Store {
+/** What a log needs to be read. */
+export interface ReadStore {
   readonly origin: string
   readonly profile: string
   /** Whether it was made from a copy: then it never signs, and no commit succeeds once it is complete. */
@@ -45,8 +46,6 @@ export interface Store {
   /** How commits reach the disk, read back from the engine. */
   readonly durability: string
   head(): Promise<Head>
-  /** Durable, power loss included, when it resolves. After a rejection nothing is known until the store is opened again. */
-  commit(commit: Commit): Promise<void>
   /** Entries [from, to) of those that are there. */
   entries(from: number, to: number): Promise<Uint8Array[]>
   entry(index: number): Promise<Uint8Array | undefined>
@@ -63,12 +62,17 @@ export interface Store {
   policies(): Promise<readonly number[]>
   /** The index of the redaction entry that names `index`, or undefined. */
   redactedBy(index: number): Promise<number | undefined>
-  /** Keeps it durably: all of the last day, and of each minute before that the first one. */
-  keepCheckpoint(checkpoint: WitnessedCheckpoint): Promise<void>
   /** The first one kept whose size is above `index`. */
   checkpointCovering(index: number): Promise<WitnessedCheckpoint | undefined>
   /** The last one kept whose size is at most `index`. */
   checkpointBefore(index: number): Promise<WitnessedCheckpoint | undefined>
+}
+
+export interface Store extends ReadStore {
+  /** Durable, power loss included, when it resolves. After a rejection nothing is known until the store is opened again. */
+  commit(commit: Commit): Promise<void>
+  /** Keeps it durably: all of the last day, and of each minute before that the first one. */
+  keepCheckpoint(checkpoint: WitnessedCheckpoint): Promise<void>
   /** Whether no byte of the redacted addenda is left in rows, free pages or journal. May be false while a reader is open. */
   erase(): Promise<boolean>
   /** A few milliseconds of work that no commit waits for; true when there is more. */

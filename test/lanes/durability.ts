@@ -18,15 +18,18 @@ import { needProgram } from './tools.ts'
 
 const EARLY = 'test/lanes/early-answer-server.ts'
 const SERVE = ['--publish-interval', '50']
+const WORKERS = ['--workers', '2']
 const LOAD: Load = { connections: 64, least: 500, spread: 500, delay: 30 }
 
 async function durability(): Promise<void> {
   await needProgram('strace', 'apt-get install strace')
   await answersFollowTheDisk('raw', () => new RawMemory())
   await answersFollowTheDisk('events', () => new EventMemory())
-  await killedManyTimes('raw', 15, new RawMemory())
+  await answersFollowTheDisk('events with workers', () => new EventMemory(), WORKERS)
+  await killedManyTimes('raw', 15, new RawMemory(), [])
   await earlyAnswersAreNoticed('raw', new RawMemory())
-  await killedManyTimes('events', 50, new EventMemory())
+  await killedManyTimes('events', 25, new EventMemory(), [])
+  await killedManyTimes('events with workers', 25, new EventMemory(), WORKERS)
   await earlyAnswersAreNoticed('events', new EventMemory())
 }
 
@@ -39,9 +42,9 @@ interface Traced {
 }
 
 /** One connection alone, where no sync for a neighbour can hide a missing one, then several at once. */
-async function traceAnswers(program: string, log: Memory): Promise<Traced> {
+async function traceAnswers(program: string, log: Memory, flags: readonly string[]): Promise<Traced> {
   await log.init()
-  const server = await startServer(log.data, SERVE, program)
+  const server = await startServer(log.data, [...SERVE, ...flags], program)
   let sent = 0
   const post = async (pool: Pool, count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
@@ -88,14 +91,14 @@ function judgeTrace(calls: readonly Call[]): { answers: number; early: string[] 
   return { answers, early }
 }
 
-async function answersFollowTheDisk(profile: string, make: () => Memory): Promise<void> {
-  const sound = await traceAnswers(SERVER, make())
+async function answersFollowTheDisk(profile: string, make: () => Memory, flags: readonly string[] = []): Promise<void> {
+  const sound = await traceAnswers(SERVER, make(), flags)
   check(
     `${profile}: each of ${sound.sent} answers follows a sync of the journal that came after its request`,
     sound.answers === sound.sent && sound.early.length === 0,
     `${sound.answers} answers seen, early:\n${sound.early.join('\n')}`,
   )
-  const faulty = await traceAnswers(EARLY, make())
+  const faulty = await traceAnswers(EARLY, make(), flags)
   check(
     `${profile}: the trace shows a server that answers before it commits`,
     faulty.answers === faulty.sent && faulty.early.length >= 100,
@@ -103,14 +106,19 @@ async function answersFollowTheDisk(profile: string, make: () => Memory): Promis
   )
 }
 
-async function killedManyTimes(profile: string, rounds: number, witness: Memory): Promise<void> {
+async function killedManyTimes(
+  profile: string,
+  rounds: number,
+  witness: Memory,
+  flags: readonly string[],
+): Promise<void> {
   await witness.init()
   const lost: string[] = []
   const wrong: string[] = []
   const refused: string[] = []
   let unanswered = 0
   let round = 0
-  let server = await startServer(witness.data, SERVE)
+  let server = await startServer(witness.data, [...SERVE, ...flags])
   for (; round < rounds && lost.length + wrong.length + refused.length === 0; round++) {
     const killed = await loadAndKill(server, witness.client(server.url), () => witness.next(), LOAD)
     wrong.push(...witness.remember(killed))
@@ -118,7 +126,7 @@ async function killedManyTimes(profile: string, rounds: number, witness: Memory)
     // Before the restart: it must agree with itself as the crash left it.
     const { code, output } = await treelineServer('check', '--data', witness.data)
     if (code !== 0) refused.push(output)
-    server = await startServer(witness.data, SERVE)
+    server = await startServer(witness.data, [...SERVE, ...flags])
     const found = await witness.audit(server.url)
     lost.push(...found.lost)
     wrong.push(...found.wrong)

@@ -26,7 +26,7 @@ async function judgeApi(): Promise<void> {
   const data = tempFolder()
   const actors = join(tempFolder(), 'actors.json')
   await makeLogs(data, actors)
-  const server = await startServer(data, ['--publish-interval', '100', '--log-level', 'error'])
+  const server = await startServer(data, ['--publish-interval', '100', '--log-level', 'error', '--workers', '2'])
   const counts = join(tempFolder(), 'counts.json')
 
   const judge = async (url: string, args: readonly string[], seconds = 200): Promise<Finished> => {

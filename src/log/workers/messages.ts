@@ -1,0 +1,163 @@
+/** What the thread that writes and the threads that serve tell each other. */
+import { type Code, TreelineError } from '../../core/errors.ts'
+import type { JudgedEvent } from '../events.ts'
+import type { PublishedHead } from '../published-heads.ts'
+import { PackReader, type PackWriter } from './packed.ts'
+
+/** One log as a serving thread begins with it. */
+export interface LogState {
+  readonly name: string
+  readonly origin: string
+  readonly vkey: string
+  readonly database: string
+  readonly restored: boolean
+  /** Whether there are witnesses to wait for. */
+  readonly witnessed: boolean
+  readonly head: { readonly size: number; readonly root: Uint8Array; readonly note: string }
+  readonly published: PublishedHead | undefined
+  readonly frozen: Problem | undefined
+  /** Of a log with events. */
+  readonly events?: PolicyState & {
+    /** Secret of the log; a restored one may have lost it. */
+    readonly blinding: Uint8Array | undefined
+    /** Whether it goes on from other logs. */
+    readonly succeeds: boolean
+  }
+}
+
+export interface PolicyState {
+  readonly index: number
+  /** Key 7 of its entry. */
+  readonly sha256: Uint8Array
+  readonly document: Uint8Array
+}
+
+/** A TreelineError between threads, where errors lose all but their text. */
+export interface Problem {
+  readonly code: Code
+  readonly message: string
+  readonly facts: Readonly<Record<string, unknown>>
+}
+
+export const problemOf = ({ code, message, facts }: TreelineError): Problem => ({ code, message, facts })
+export const errorOf = ({ code, message, facts }: Problem): TreelineError => new TreelineError(code, message, facts)
+
+/** To a serving thread. Whatever it is answered about is covered by a head that it has heard of before. */
+export type ToWorker =
+  | { readonly kind: 'logs'; readonly logs: readonly LogState[] }
+  /** `added`: the leaf hashes since the head before, one after the other. */
+  | {
+      readonly kind: 'head'
+      readonly log: string
+      readonly added: Uint8Array
+      readonly root: Uint8Array
+      readonly note: string
+    }
+  | { readonly kind: 'published'; readonly log: string; readonly head: PublishedHead }
+  | { readonly kind: 'frozen'; readonly log: string; readonly why: Problem }
+  | { readonly kind: 'policy'; readonly log: string; readonly policy: PolicyState }
+  | { readonly kind: 'outcomes'; readonly packed: ArrayBuffer }
+  | { readonly kind: 'found'; readonly id: number; readonly indexes: readonly number[] }
+
+/** From a serving thread. */
+export type FromWorker =
+  | { readonly kind: 'submissions'; readonly packed: ArrayBuffer }
+  | {
+      readonly kind: 'find'
+      readonly id: number
+      readonly log: string
+      readonly what: 'addendum' | 'leaf'
+      readonly hash: Uint8Array
+    }
+
+export type Submission = { readonly id: number; readonly log: string } & (
+  | { readonly kind: 'raw'; readonly entry: Uint8Array }
+  | { readonly kind: 'event'; readonly event: JudgedEvent }
+)
+
+export type Outcome = { readonly id: number } & (
+  | {
+      readonly kind: 'admitted'
+      readonly index: number
+      readonly created: boolean
+      readonly entry: Uint8Array
+      readonly salt?: Uint8Array
+      /** Name of the log of before that has it. */
+      readonly elsewhere?: string
+    }
+  /** Of an event without an entry that is not known. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'refused'; readonly problem: Problem }
+  /** A bug of the thread that writes. */
+  | { readonly kind: 'failed'; readonly message: string }
+)
+
+const RAW = 0
+const EVENT = 1
+
+export function packSubmission(to: PackWriter, submission: Submission): void {
+  to.number(submission.id)
+  to.text(submission.log)
+  if (submission.kind === 'raw') {
+    to.byte(RAW)
+    to.bytes(submission.entry)
+    return
+  }
+  const { policy, keys, addendum, digest, entry, body } = submission.event
+  to.byte(EVENT)
+  to.number(policy)
+  to.byte(keys.length)
+  for (const key of keys) to.bytes(key)
+  to.bytes(addendum)
+  to.bytes(digest)
+  to.maybe(entry)
+  to.maybe(body)
+}
+
+/** Bytes are views of the buffer. */
+export function* unpackSubmissions(buffer: ArrayBuffer): Generator<Submission> {
+  const from = new PackReader(buffer)
+  while (!from.atEnd) {
+    const common = { id: from.number(), log: from.text() }
+    if (from.byte() === RAW) {
+      yield { ...common, kind: 'raw', entry: from.bytes() }
+      continue
+    }
+    const policy = from.number()
+    const keys = Array.from({ length: from.byte() }, () => from.bytes())
+    const [addendum, digest, entry, body] = [from.bytes(), from.bytes(), from.maybe(), from.maybe()]
+    const event = { policy, keys, addendum, digest, ...(entry && { entry }), ...(body && { body }) }
+    yield { ...common, kind: 'event', event }
+  }
+}
+
+const KINDS = ['admitted', 'unknown', 'refused', 'failed'] as const
+
+export function packOutcome(to: PackWriter, outcome: Outcome): void {
+  to.number(outcome.id)
+  to.byte(KINDS.indexOf(outcome.kind))
+  if (outcome.kind === 'admitted') {
+    to.number(outcome.index)
+    to.byte(outcome.created ? 1 : 0)
+    to.bytes(outcome.entry)
+    to.maybe(outcome.salt)
+    to.text(outcome.elsewhere ?? '')
+  } else if (outcome.kind === 'refused') to.text(JSON.stringify(outcome.problem))
+  else if (outcome.kind === 'failed') to.text(outcome.message)
+}
+
+export function* unpackOutcomes(buffer: ArrayBuffer): Generator<Outcome> {
+  const from = new PackReader(buffer)
+  while (!from.atEnd) {
+    const id = from.number()
+    const kind = KINDS[from.byte()]!
+    if (kind === 'refused') yield { id, kind, problem: JSON.parse(from.text()) as Problem }
+    else if (kind === 'failed') yield { id, kind, message: from.text() }
+    else if (kind === 'unknown') yield { id, kind }
+    else {
+      const [index, created, entry] = [from.number(), from.byte() === 1, from.bytes()]
+      const [salt, elsewhere] = [from.maybe(), from.text()]
+      yield { id, kind, index, created, entry, ...(salt && { salt }), ...(elsewhere !== '' && { elsewhere }) }
+    }
+  }
+}
