@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { main } from './cli.ts'
+import { backupCommand } from './server/backup.ts'
 import { checkCommand } from './server/check.ts'
 import { initCommand } from './server/init.ts'
 import { rebuildIndexCommand } from './server/rebuild-index.ts'
@@ -11,6 +12,7 @@ await main('treeline-server', 'Keeps transparency logs and serves them over HTTP
   initCommand,
   serveCommand,
   checkCommand,
+  backupCommand,
   rebuildIndexCommand,
   restoreCommand,
   ...tokenCommands,
