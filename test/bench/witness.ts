@@ -4,19 +4,11 @@
  *
  *   npm run bench:witness
  */
-import { generateKeyPairSync, sign } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { formatAddCheckpoint } from '../../src/core/add-checkpoint.ts'
-import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
-import { formatCheckpoint } from '../../src/core/checkpoint.ts'
-import { ed25519NoteSigner } from '../../src/core/ed25519.ts'
-import { consistencyRanges, proveRanges, rootHash } from '../../src/core/merkle.ts'
-import { type NoteSigner, signNote } from '../../src/core/note.ts'
-import { formatVkey } from '../../src/core/vkey.ts'
-import { entryTree } from '../core/full-tree.ts'
 import { load, spread } from './client.ts'
+import { GrowingLogs } from './growing-logs.ts'
 import { type Running, run, start } from './programs.ts'
 
 const LOGS = 1_000
@@ -27,13 +19,6 @@ const STEPS = 40
 
 const folder = mkdtempSync(join(tmpdir(), 'treeline-bench-witness-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-
-/** A log that signs whatever it is told to. */
-function makeSigner(origin: string): NoteSigner {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const raw = new Uint8Array(Buffer.from(publicKey.export({ format: 'jwk' }).x!, 'base64url'))
-  return ed25519NoteSigner(origin, raw, (message) => new Uint8Array(sign(null, message, privateKey)))
-}
 
 async function startWitness(vkeys: readonly string[], flags: readonly string[] = []): Promise<Running> {
   const data = mkdtempSync(join(folder, 'data-'))
@@ -46,31 +31,8 @@ async function startWitness(vkeys: readonly string[], flags: readonly string[] =
 }
 
 console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}`)
-const signers = Array.from({ length: LOGS }, (_, i) => makeSigner(`bench.example/log-${i}`))
-const vkeys = signers.map(({ key }) => formatVkey(key))
-/** All logs have the same entries: only who signs differs. */
-const { read } = entryTree(STEPS + 1)
-
-/** Each log grows by one entry, all in turn, `steps` times from `from` on. */
-function growth(from: number, steps: number): string[] {
-  const bodies: string[] = []
-  for (let size = from + 1; size <= from + steps; size++) {
-    const proof = proveRanges(consistencyRanges(size - 1, size), read)
-    for (const signer of signers) {
-      const text = formatCheckpoint({
-        origin: signer.key.name,
-        size: BigInt(size),
-        root: rootHash(size, read),
-        extensions: [],
-      })
-      bodies.push(
-        fromUtf8(formatAddCheckpoint({ old: BigInt(size - 1), proof, note: toUtf8(signNote(text, [signer])) }))!,
-      )
-    }
-  }
-  return bodies
-}
-
+const growing = new GrowingLogs(LOGS, STEPS + 1)
+const { vkeys } = growing
 for (const [name, flags] of [
   ['Ed25519', []],
   ['Ed25519 and ML-DSA-44', ['--ml-dsa']],
@@ -82,7 +44,7 @@ for (const [name, flags] of [
     const steps = Math.floor(STEPS / RUNS)
     for (let round = 0; round < RUNS; round++) {
       // What a run leaves unused the next one must not skip: a log that is elsewhere answers 409.
-      const bodies = growth(round * steps, steps)
+      const bodies = growing.bodies(round * steps, steps)
       const {
         count,
         seconds,

@@ -3,82 +3,19 @@
  * it was taken, and evidence says between which two cosignatures. A witness whose key is not the one in the policy must not be enough.
  */
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import Database from 'better-sqlite3'
-import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
-import { EMPTY_ROOT } from '../../src/core/merkle.ts'
+import { toUtf8 } from '../../src/core/bytes.ts'
 import { parseWitnessPolicy, verifyCheckpoint } from '../../src/core/witness-policy.ts'
 import { Actor, event } from '../support/actors.ts'
 import { makeEventLog } from '../support/server.ts'
-import {
-  check,
-  eventually,
-  lane,
-  must,
-  type Server,
-  spawnChild,
-  startProgram,
-  startServer,
-  tempFolder,
-} from './lane.ts'
-import { goTool, needProgram } from './tools.ts'
+import { check, eventually, lane, must, type Server, startProgram, startServer, tempFolder } from './lane.ts'
+import { freePort, type Party, startLitewitness } from './litewitness.ts'
 
-const TORCHWOOD = 'v0.9.0'
 const NAME = 'test'
 const ORIGIN = 'lane.example/cosigned'
 const INTERVAL = 1_000
 const WITNESS = 'cmd/treeline-witness.ts'
-
-interface Party {
-  readonly url: string
-  readonly vkey: string
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  probe.listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  return port
-}
-
-/** Its key is in an agent, and its logs in a database that its own tool would fill; that one does not build here. */
-async function startLitewitness(logVkey: string): Promise<Party & { stop(): void }> {
-  await needProgram('ssh-agent', 'apt-get install openssh-client')
-  const litewitness = await goTool('filippo.io/torchwood/cmd/litewitness', TORCHWOOD)
-  const folder = tempFolder()
-  const [agent, key, file] = [join(folder, 'agent'), join(folder, 'key'), join(folder, 'db')] as const
-  spawnChild('ssh-agent', ['-D', '-a', agent])
-  await must('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
-  await eventually('the agent', async () => (existsSync(agent) ? true : undefined))
-  await must('ssh-add', ['-q', key], { env: { SSH_AUTH_SOCK: agent } })
-  const [, fingerprint = ''] = /(SHA256:\S+)/.exec(await must('ssh-keygen', ['-l', '-f', `${key}.pub`])) ?? []
-  const db = new Database(file)
-  db.exec(`CREATE TABLE log (origin TEXT PRIMARY KEY, tree_size INTEGER NOT NULL, tree_hash TEXT NOT NULL);
-    CREATE TABLE key (origin TEXT NOT NULL, key TEXT NOT NULL, FOREIGN KEY(origin) REFERENCES log(origin));`)
-  db.prepare('INSERT INTO log VALUES (?, 0, ?)').run(ORIGIN, toBase64(EMPTY_ROOT))
-  db.prepare('INSERT INTO key VALUES (?, ?)').run(ORIGIN, logVkey)
-  db.close()
-  const listen = `127.0.0.1:${await freePort()}`
-  const flags = ['-name', 'lite.example/w', '-db', file, '-ssh-agent', agent, '-key', fingerprint, '-listen', listen]
-  const child = spawnChild(litewitness, flags)
-  let said = ''
-  for (const stream of [child.stdout!, child.stderr!]) {
-    stream.on('data', (part) => {
-      said += part
-    })
-  }
-  const vkey = await eventually('litewitness', async () => /vkey"?[=:]"?(lite\.example\/w\+[^\s"]+)/.exec(said)?.[1])
-  await eventually('litewitness listens', async () => {
-    const answer = await fetch(`http://${listen}/`).catch(() => undefined)
-    return answer && true
-  })
-  return { url: `http://${listen}`, vkey, stop: () => child.kill('SIGKILL') }
-}
 
 async function startOurs(vkey: string, url: string, genesis: string): Promise<Party & { server: Server }> {
   const data = tempFolder()
@@ -99,7 +36,7 @@ async function cosigned(): Promise<void> {
   const first = await startServer(data)
   const [{ genesis }] = (await (await fetch(`${first.url}/v1/logs`)).json()) as [{ genesis: string }]
   await first.stop()
-  const lite = await startLitewitness(vkey)
+  const lite = await startLitewitness([vkey])
   const ours = await startOurs(vkey, base, genesis)
 
   const policyFile = join(tempFolder(), 'policy')
