@@ -3,9 +3,9 @@
  *
  *   genesis at 1,700,000,000,000 ms:  a4  00 01  01 00  02 1b0000018bcfe56800  07 5820 <32 bytes>   00000012 01
  */
-import { type Artifact, CONSUMED, EXAMINED, MAX_ARTIFACTS, PRODUCED } from './artifact.ts'
+import { type Artifact, MAX_ARTIFACTS, ROLE_NAMES, type Role } from './artifact.ts'
 import { compare, equal } from './bytes.ts'
-import { type Cbor, decodeCbor } from './cbor.ts'
+import { CborReader } from './cbor-reader.ts'
 import { CborWriter } from './cbor-writer.ts'
 import type { Description } from './describe.ts'
 import { MAX_ENVELOPE_SIGNATURES } from './dsse.ts'
@@ -155,98 +155,136 @@ const malformed = (why: string, cause?: unknown): TreelineError =>
 /** Byte strings of the result are views of `bytes`. Throws MALFORMED_ENTRY. */
 export function decodeEntry(bytes: Uint8Array): Entry {
   if (bytes.length > MAX_ENTRY_SIZE) throw malformed(`more than ${MAX_ENTRY_SIZE} bytes`)
-  let map: Cbor
+  const map = bytes.subarray(0, Math.max(0, bytes.length - TRAILER_SIZE))
+  let entry: Entry
   try {
-    map = decodeCbor(bytes.subarray(0, Math.max(0, bytes.length - TRAILER_SIZE)))
+    entry = read(new CborReader(map), map)
   } catch (error) {
-    throw malformed('the map is not deterministic CBOR', error)
+    if (error instanceof TreelineError && error.code === 'MALFORMED_CBOR')
+      throw malformed('the map is not deterministic CBOR', error)
+    throw error
   }
-  if (!(map instanceof Map)) throw malformed('no map')
-  const entry = read(map)
-  // Keys that the kind does not have, and every fault of the trailer, show here.
+  // Longer numbers, other keys than the kind has, what follows the map, and every fault of the trailer show here.
   if (!equal(encodeEntry(entry), bytes)) throw malformed('it would be encoded differently')
   return entry
 }
 
-function read(map: ReadonlyMap<number | string, Cbor>): Entry {
-  if (map.get(0) !== FORMAT_VERSION) throw malformed('an unknown version')
-  const kind = map.get(1)
-  const common = { time: uint(map.get(2)), addendum: blob(map.get(7), HASH_SIZE) }
-  if (kind === GENESIS || kind === POLICY) return { kind, ...common }
-  const policy = uint(map.get(9))
-  if (kind === REDACTION) {
-    const [indexes, reason] = list(map.get(10), 2, 2) as [Cbor, Cbor]
-    return { kind, ...common, policy, indexes: ascending(list(indexes, 1).map(uint)), reason: text(reason) }
+/** The members in the order of their keys, which is the only one. */
+function read(from: CborReader, bytes: Uint8Array): Entry {
+  from.map()
+  key(from, 0)
+  if (from.uint() !== FORMAT_VERSION) throw malformed('an unknown version')
+  key(from, 1)
+  const kind = from.uint()
+  key(from, 2)
+  const time = uint(from)
+  if (kind === EVENT) return readEvent(from, bytes, time)
+  if (kind === BATCH) {
+    const signed = readSigned(from)
+    const addendum = readAddendum(from)
+    return { kind, time, addendum, ...signed, policy: readPolicy(from) }
   }
-  const signed = {
-    keys: sorted(
-      list(map.get(3), 1, MAX_ENVELOPE_SIGNATURES).map((id) => blob(id, HASH_SIZE)),
-      (id) => id,
-    ),
-    payloadType: text(map.get(4)),
-  }
-  if (kind === BATCH) return { kind, ...common, ...signed, policy }
-  if (kind !== EVENT) throw malformed('an unknown kind')
-  const batch = map.get(8)
-  return {
-    kind,
-    ...common,
-    ...signed,
-    type: text(map.get(5)),
-    artifacts: sorted(list(map.get(6), 0, MAX_ARTIFACTS).map(artifact), encodeArtifact),
-    hidden: uint(map.get(11) ?? 0),
-    ...(batch === undefined ? {} : { batch: batchPosition(batch) }),
-    policy,
-  }
+  const addendum = readAddendum(from)
+  if (kind === GENESIS || kind === POLICY) return { kind, time, addendum }
+  if (kind !== REDACTION) throw malformed('an unknown kind')
+  const policy = readPolicy(from)
+  key(from, 10)
+  length(from, 2, 2)
+  const indexes = ascending(list(length(from, 1), () => uint(from)))
+  return { kind, time, addendum, policy, indexes, reason: text(from) }
 }
 
-function batchPosition(value: Cbor): { header: number; position: number } {
-  const [header, position] = list(value, 2, 2) as [Cbor, Cbor]
-  return { header: uint(header), position: uint(position) }
+function readEvent(from: CborReader, bytes: Uint8Array, time: number): EventEntry {
+  const signed = readSigned(from)
+  key(from, 5)
+  const type = text(from)
+  key(from, 6)
+  const artifacts = readArtifacts(from, bytes)
+  const addendum = readAddendum(from)
+  const batch = from.isNext(8) ? readBatchPosition(from) : undefined
+  const policy = readPolicy(from)
+  const hidden = from.isNext(11) ? uint(from) : 0
+  const entry = { kind: EVENT, time, addendum, ...signed, type, artifacts, hidden, policy } as const
+  return batch === undefined ? entry : { ...entry, batch }
 }
 
-function artifact(value: Cbor): Artifact {
-  const [role, algorithm, digest] = list(value, 3, 3) as [Cbor, Cbor, Cbor]
-  if (role !== PRODUCED && role !== CONSUMED && role !== EXAMINED) throw malformed('an unknown role')
-  return { role, algorithm: text(algorithm), digest: blob(digest) }
+function readSigned(from: CborReader): { keys: readonly Uint8Array[]; payloadType: string } {
+  key(from, 3)
+  const keys = list(length(from, 1, MAX_ENVELOPE_SIGNATURES), () => blob(from, HASH_SIZE))
+  if (keys.some((id, i) => i > 0 && compare(keys[i - 1]!, id) >= 0)) throw malformed('keys out of order')
+  key(from, 4)
+  return { keys, payloadType: text(from) }
 }
 
-function encodeArtifact(artifact: Artifact): Uint8Array {
-  writer.reset()
-  writeArtifact(writer, artifact)
-  return writer.take()
+/** Ordered as they are encoded. */
+function readArtifacts(from: CborReader, bytes: Uint8Array): readonly Artifact[] {
+  let before: Uint8Array | undefined
+  return list(length(from, 0, MAX_ARTIFACTS), () => {
+    const start = from.at
+    length(from, 3, 3)
+    const role = from.uint() as Role
+    if (!(role in ROLE_NAMES)) throw malformed('an unknown role')
+    const artifact = { role, algorithm: text(from), digest: blob(from) }
+    const encoded = bytes.subarray(start, from.at)
+    if (before !== undefined && compare(before, encoded) >= 0) throw malformed('artifacts out of order')
+    before = encoded
+    return artifact
+  })
 }
 
-function uint(value: Cbor | undefined): number {
-  if (typeof value !== 'number' || value < 0) throw malformed('a number is missing')
+function readAddendum(from: CborReader): Hash {
+  key(from, 7)
+  return blob(from, HASH_SIZE)
+}
+
+function readBatchPosition(from: CborReader): { header: number; position: number } {
+  length(from, 2, 2)
+  return { header: uint(from), position: uint(from) }
+}
+
+function readPolicy(from: CborReader): number {
+  key(from, 9)
+  return uint(from)
+}
+
+function key(from: CborReader, small: number): void {
+  if (!from.isNext(small)) throw malformed(`key ${small} is missing`)
+}
+
+function uint(from: CborReader): number {
+  const value = from.uint()
+  if (!Number.isSafeInteger(value)) throw malformed('a number past 2^53')
   return value
 }
 
-function text(value: Cbor | undefined): string {
-  if (typeof value !== 'string' || value === '') throw malformed('a text is missing')
+function text(from: CborReader): string {
+  const value = from.text()
+  if (value === '') throw malformed('a text is missing')
   return value
 }
 
-function blob(value: Cbor | undefined, size?: number): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw malformed('a byte string is missing')
+function blob(from: CborReader, size?: number): Uint8Array {
+  const value = from.bytes()
   if (value.length === 0 || value.length !== (size ?? value.length)) throw malformed('a byte string of another length')
   return value
 }
 
-function list(value: Cbor | undefined, min: number, max = Number.POSITIVE_INFINITY): readonly Cbor[] {
-  if (!Array.isArray(value) || value.length < min || value.length > max) throw malformed('an array is missing')
+/** Of an array. */
+function length(from: CborReader, min: number, max = Number.POSITIVE_INFINITY): number {
+  const value = from.array()
+  if (value < min || value > max) throw malformed('an array of another length')
   return value
+}
+
+function list<T>(count: number, read: () => T): readonly T[] {
+  const items: T[] = []
+  for (let i = 0; i < count; i++) items.push(read())
+  return items
 }
 
 function ascending(numbers: readonly number[]): readonly number[] {
   if (numbers.some((n, i) => i > 0 && n <= numbers[i - 1]!)) throw malformed('indexes out of order')
   return numbers
-}
-
-function sorted<T>(items: readonly T[], encode: (item: T) => Uint8Array): readonly T[] {
-  const encoded = items.map(encode)
-  if (encoded.some((bytes, i) => i > 0 && compare(encoded[i - 1]!, bytes) >= 0)) throw malformed('items out of order')
-  return items
 }
 
 /** Behind the head of the map, the version, the kind, key 2, and the head of eight bytes. */
