@@ -21,9 +21,9 @@ export class CborWriter {
     this.#at = 0
   }
 
-  /** A copy of what was written since the last reset. */
-  take(): Uint8Array {
-    return this.#bytes.slice(0, this.#at)
+  /** A view of what was written since the last reset: the next one writes over it. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#at)
   }
 
   uint = (value: number): void => this.#head(0x00, value)

@@ -1,6 +1,8 @@
 /**
  * The entries of a log: a deterministic CBOR map, then a C2SP tlog-addenda trailer with one offset, that of key 7.
  *
+ * Long, because a format's two directions are read side by side.
+ *
  *   genesis at 1,700,000,000,000 ms:  a4  00 01  01 00  02 1b0000018bcfe56800  07 5820 <32 bytes>   00000012 01
  */
 import { type Artifact, MAX_ARTIFACTS, ROLE_NAMES, type Role } from './artifact.ts'
@@ -72,7 +74,10 @@ const TRAILER_SIZE = 5
 const writer = new CborWriter(MAX_ENTRY_SIZE + 9)
 
 /** Trusts its argument but for size. Throws ENTRY_TOO_LARGE. */
-export function encodeEntry(entry: Entry): Uint8Array {
+export const encodeEntry = (entry: Entry): Uint8Array => encoded(entry).slice()
+
+/** A view of the one buffer. */
+function encoded(entry: Entry): Uint8Array {
   writer.reset()
   try {
     write(entry)
@@ -81,7 +86,7 @@ export function encodeEntry(entry: Entry): Uint8Array {
     throw tooLarge()
   }
   if (writer.length > MAX_ENTRY_SIZE) throw tooLarge()
-  return writer.take()
+  return writer.written
 }
 
 const tooLarge = (): TreelineError =>
@@ -165,7 +170,7 @@ export function decodeEntry(bytes: Uint8Array): Entry {
     throw error
   }
   // Longer numbers, other keys than the kind has, what follows the map, and every fault of the trailer show here.
-  if (!equal(encodeEntry(entry), bytes)) throw malformed('it would be encoded differently')
+  if (!equal(encoded(entry), bytes)) throw malformed('it would be encoded differently')
   return entry
 }
 

@@ -11,6 +11,7 @@
 import { artifactDocument } from './artifact.ts'
 import { toHex } from './bytes.ts'
 import type { EventEntry } from './entry.ts'
+import { marksOther, stepRole } from './mark.ts'
 
 /** `file`: the payload lists it as a part of the event's subject (a manifest). The other roles stand in the entry. */
 export type LineageRole = 'produced' | 'consumed' | 'examined' | 'file'
@@ -98,11 +99,28 @@ export interface SignerQuery extends WalkLimits {
 const MAX_PRODUCERS = 1_000
 const EDGES_PER_NODE = 8
 
+/** An artifact of an event, and its role there. */
+export interface StepEdge {
+  readonly artifact: string
+  readonly role: LineageRole
+}
+
+/** What an event of this type is to lineage: see `mark.ts`. */
+export function stepEdges(type: string, edges: readonly StepEdge[]): readonly StepEdge[] {
+  if (!marksOther(type)) return edges
+  const distinct = new Map<string, StepEdge>()
+  for (const { artifact, role } of edges) {
+    const edge = { artifact, role: stepRole(type, role) }
+    distinct.set(`${edge.role} ${artifact}`, edge)
+  }
+  return [...distinct.values()]
+}
+
 /** What has a graph. Events are known by a name of the source's own. */
 export interface LineageSource {
   /** Events with this role in the artifact. `undefined` is a row that was looked at in vain: it is counted as work. */
   touching(artifact: string, role: LineageRole): Iterable<string | undefined>
-  edges(event: string): Iterable<{ readonly artifact: string; readonly role: LineageRole }>
+  edges(event: string): Iterable<StepEdge>
   event(name: string): Omit<LineageEvent, 'distance'>
   names(artifact: string): readonly string[] | undefined
 }
@@ -302,6 +320,7 @@ export function lineageStep(log: string, index: number, entry: EventEntry): Line
 /** Lineage in memory, made of steps that the caller believes. */
 export class LineageGraph implements LineageSource {
   readonly #steps = new Map<string, LineageStep>()
+  readonly #edges = new Map<string, readonly StepEdge[]>()
   readonly #marks = new Map<string, LineageMark[]>()
   readonly #names = new Map<string, Set<string>>()
   readonly #touching: Readonly<Record<LineageRole, Map<string, Set<string>>>> = {
@@ -315,10 +334,14 @@ export class LineageGraph implements LineageSource {
     const name = nameOf(step)
     this.#steps.set(name, step)
     for (const mark of step.marks ?? []) this.mark(step, mark)
-    for (const { role, algorithm, digest } of step.artifacts) {
-      const id = artifactId(algorithm, digest)
-      const events = this.#touching[role].get(id)
-      if (events === undefined) this.#touching[role].set(id, new Set([name]))
+    const edges = stepEdges(
+      step.type,
+      step.artifacts.map(({ role, algorithm, digest }) => ({ artifact: artifactId(algorithm, digest), role })),
+    )
+    this.#edges.set(name, edges)
+    for (const { artifact, role } of edges) {
+      const events = this.#touching[role].get(artifact)
+      if (events === undefined) this.#touching[role].set(artifact, new Set([name]))
       else events.add(name)
     }
   }
@@ -361,10 +384,8 @@ export class LineageGraph implements LineageSource {
     return this.#touching[role].get(artifact) ?? []
   }
 
-  edges(event: string): Iterable<{ readonly artifact: string; readonly role: LineageRole }> {
-    return this.#steps
-      .get(event)!
-      .artifacts.map(({ role, algorithm, digest }) => ({ artifact: artifactId(algorithm, digest), role }))
+  edges(event: string): readonly StepEdge[] {
+    return this.#edges.get(event)!
   }
 
   event(name: string): Omit<LineageEvent, 'distance'> {

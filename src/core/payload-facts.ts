@@ -5,16 +5,10 @@ import { artifactsOf, parsePayload } from './describe.ts'
 import type { EventEntry } from './entry.ts'
 import { TreelineError } from './errors.ts'
 import type { LineageMark, LineageStep } from './lineage.ts'
+import { MARKS, marksOther } from './mark.ts'
 import { isObject, type JsonObject } from './payload.ts'
-import { OWN_TYPES } from './statement.ts'
 
 type NamedArtifact = LineageStep['artifacts'][number]
-
-/** Statements of these types, with a predicate `{"origin","index","reason"}`, mark the entry that they name. */
-const MARKS: Readonly<Record<string, LineageMark['kind']>> = {
-  [`${OWN_TYPES}quarantine:v1`]: 'quarantine',
-  [`${OWN_TYPES}supersedes:v1`]: 'supersedes',
-}
 
 /** OpenSSF model signing: the subject is the manifest as a whole, `predicate.resources` are its files. */
 export const MANIFEST = 'https://model_signing/signature/'
@@ -29,8 +23,6 @@ export interface Mark {
 /** Whether the payload can say more of artifacts than the entry does. */
 export const saysMore = ({ hidden, type }: Pick<EventEntry, 'hidden' | 'type'>): boolean =>
   hidden > 0 || type.startsWith(MANIFEST)
-
-export const marksOther = (type: string): boolean => type in MARKS
 
 /** Artifacts that stand only in the payload. `produces` is that list of the policy under which the event was logged. */
 export function artifactsBeyond(entry: EventEntry, payload: Uint8Array, produces: readonly string[]): NamedArtifact[] {
@@ -64,8 +56,8 @@ function filesOf(type: string, payload: Uint8Array): NamedArtifact[] {
 
 /** The mark that the payload of an event sets, where it is a statement of such a type and well-formed. */
 export function markOf(type: string, payload: Uint8Array): Mark | undefined {
-  const kind = MARKS[type]
-  if (kind === undefined) return undefined
+  if (!marksOther(type)) return undefined
+  const kind = MARKS[type]!
   const { predicate } = readJson(payload) ?? {}
   if (!isObject(predicate)) return undefined
   const { origin, index, reason = '' } = predicate
@@ -127,7 +119,7 @@ export function textOf(payload: Uint8Array): string {
   const lines: string[] = []
   let room = MAX_TEXT
   const add = (line: string): void => {
-    if (room <= 0 || DIGEST.test(line)) return
+    if (room <= 0 || (line.length >= 32 && DIGEST.test(line))) return
     lines.push(line.slice(0, room))
     room -= line.length + 1
   }

@@ -12,6 +12,7 @@ import {
   LineageGraph,
   lineageStep,
 } from '../core/lineage.ts'
+import { stepRole } from '../core/mark.ts'
 import { ApiError } from './api.ts'
 import { checkEntries, listOf } from './entries.ts'
 import { checkEvent } from './event-check.ts'
@@ -181,7 +182,7 @@ function hiddenEdges(
   const [entered, left] = direction === 'up' ? ['produced', 'consumed'] : ['consumed', 'produced']
   if (!edges.some(({ role }) => role === entered)) return []
   return entry.artifacts
-    .filter(({ role }) => ROLE_NAMES[role] === left)
+    .filter(({ role }) => stepRole(entry.type, ROLE_NAMES[role]) === left)
     .map(({ algorithm, digest }) => `${algorithm}:${toHex(digest)}`)
     .filter((id) => !edges.some(({ artifact, role }) => artifact === id && role === left))
     .map((id) => `${left} ${id.slice(0, 19)}…`)

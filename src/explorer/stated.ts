@@ -3,17 +3,20 @@ import { ROLE_NAMES } from '../core/artifact.ts'
 import { toHex } from '../core/bytes.ts'
 import type { EventEntry } from '../core/entry.ts'
 import type { VerifiedEvidence } from '../core/evidence.ts'
+import { stepRole } from '../core/mark.ts'
 import { artifactsBeyond, saysMore } from '../core/payload-facts.ts'
 
 /** Whether the entry alone may be silent about artifacts of its event. */
 export const isSilent = saysMore
 
-/** `role algorithm:hex` of each. */
+/** `role algorithm:hex` of each, by its role in lineage. */
 export function statedBy(entry: EventEntry, evidence?: VerifiedEvidence): ReadonlySet<string> {
+  const { type } = entry
   const shown = entry.artifacts.map(
-    ({ role, algorithm, digest }) => `${ROLE_NAMES[role]} ${algorithm}:${toHex(digest)}`,
+    ({ role, algorithm, digest }) => `${stepRole(type, ROLE_NAMES[role])} ${algorithm}:${toHex(digest)}`,
   )
   const { envelope, policy } = evidence ?? {}
   const beyond = envelope && policy ? artifactsBeyond(entry, envelope.payload, policy.policy.produces) : []
-  return new Set([...shown, ...beyond.map(({ role, algorithm, digest }) => `${role} ${algorithm}:${digest}`)])
+  const hidden = beyond.map(({ role, algorithm, digest }) => `${stepRole(type, role)} ${algorithm}:${digest}`)
+  return new Set([...shown, ...hidden])
 }

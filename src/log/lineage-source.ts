@@ -7,8 +7,11 @@ import {
   type LineageMark,
   type LineageRole,
   type LineageSource,
+  type StepEdge,
+  stepEdges,
   walkLineage,
 } from '../core/lineage.ts'
+import { stepRole } from '../core/mark.ts'
 import { namesIn } from '../core/payload-facts.ts'
 import type { IndexedEvent } from '../store/index-reader.ts'
 import { ROLE_CODES, ROLE_OF_CODE } from '../store/index-rows.ts'
@@ -70,7 +73,8 @@ export function traceLineage(logs: readonly LineageLog[], question: LineageQuest
 interface Node {
   readonly log: LineageLog
   readonly event: IndexedEvent
-  beyond: readonly { readonly artifact: string; readonly role: LineageRole }[] | undefined
+  shown: readonly StepEdge[] | undefined
+  beyond: readonly StepEdge[] | undefined
 }
 
 class IndexedLineage implements LineageSource {
@@ -132,32 +136,41 @@ class IndexedLineage implements LineageSource {
     if (known !== undefined) return known
     const space = name.indexOf(' ')
     const log = this.#logs.get(name.slice(space + 1))!
-    const node: Node = { log, event: log.reader.event(Number(name.slice(0, space)))!, beyond: undefined }
+    const node: Node = {
+      log,
+      event: log.reader.event(Number(name.slice(0, space)))!,
+      shown: undefined,
+      beyond: undefined,
+    }
     this.#nodes.set(name, node)
     return node
   }
 
-  #shown({ event }: Node): { artifact: string; role: LineageRole }[] {
-    return event.artifacts.map(({ role, algorithm, digest }) => ({
+  #shown(node: Node): readonly StepEdge[] {
+    const { type, artifacts } = node.event
+    node.shown ??= artifacts.map(({ role, algorithm, digest }) => ({
       artifact: `${algorithm}:${toHex(digest)}`,
-      role: ROLE_OF_CODE[role] as LineageRole,
+      role: stepRole(type, ROLE_OF_CODE[role] as LineageRole),
     }))
+    return node.shown
   }
 
   /** Read from the payload, which may have been redacted since: then it is gone from here too. */
-  #beyond(node: Node): readonly { readonly artifact: string; readonly role: LineageRole }[] {
+  #beyond(node: Node): readonly StepEdge[] {
     const { log, event } = node
     if (!log.payload || !event.beyond || this.#expired()) return []
     node.beyond ??= beyondOf(log.store, log.policies, event.index).map(({ role, algorithm, digest }) => ({
       artifact: `${algorithm}:${digest}`,
-      role,
+      role: stepRole(event.type, role),
     }))
     return node.beyond
   }
 
-  edges(name: string): Iterable<{ readonly artifact: string; readonly role: LineageRole }> {
+  edges(name: string): readonly StepEdge[] {
     const node = this.#node(name)
-    return [...this.#shown(node), ...this.#beyond(node)]
+    return node.event.beyond
+      ? stepEdges(node.event.type, [...this.#shown(node), ...this.#beyond(node)])
+      : stepEdges(node.event.type, this.#shown(node))
   }
 
   event(name: string): Omit<LineageEvent, 'distance'> {

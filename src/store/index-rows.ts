@@ -1,4 +1,5 @@
 /** Columns of index.db that hold more than one value, and the number that artifacts are looked up by. */
+import type Database from 'better-sqlite3'
 import { plain } from './plain.ts'
 
 /** As they stand in a row: algorithms and keys by their ids in the index. */
@@ -56,4 +57,35 @@ export function packIds(ids: readonly number[]): Uint8Array {
 export function unpackIds(packed: Uint8Array): number[] {
   const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.length)
   return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readUInt32LE(4 * i))
+}
+
+/** Rows that one statement inserts. */
+const TOGETHER = 64
+
+/** Rows of numbers for a table that is sorted by them. In order, neighbours are written together; and a call for each row costs more than the row. */
+export class SortedRows {
+  readonly #many: Database.Statement
+  readonly #one: Database.Statement
+  #rows: (readonly number[])[] = []
+
+  constructor(db: Database.Database, table: string, columns: number) {
+    const row = `(${Array.from({ length: columns }, () => '?').join()})`
+    // Keys of two algorithms may begin alike.
+    const insert = `INSERT OR IGNORE INTO ${table} VALUES ${row}`
+    this.#many = db.prepare(insert + `,${row}`.repeat(TOGETHER - 1))
+    this.#one = db.prepare(insert)
+  }
+
+  add(row: readonly number[]): void {
+    this.#rows.push(row)
+  }
+
+  write(): void {
+    const rows = this.#rows
+    this.#rows = []
+    rows.sort((a, b) => a[0]! - b[0]! || a[1]! - b[1]!)
+    let at = 0
+    for (; at + TOGETHER <= rows.length; at += TOGETHER) this.#many.run(rows.slice(at, at + TOGETHER).flat())
+    for (; at < rows.length; at++) this.#one.run(rows[at]!)
+  }
 }

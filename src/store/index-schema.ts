@@ -6,7 +6,7 @@
  * when it moves their neighbours. But it overwrites whole pages that it frees (secure_delete). So all that comes from payloads stands in tables
  * that are dropped for an erasure, and made again from what the log still has: text in one table for each TEXT_CHUNK entries, the others are small.
  */
-export const INDEX_VERSION = 1
+export const INDEX_VERSION = 2
 export const INDEX_APPLICATION_ID = 0x54726578
 
 /** Entries whose text stands in one table. */
@@ -65,7 +65,7 @@ ${rows('by_key', 'key, idx')}
 ${rows('by_type', 'type, idx')}
 -- All but events.
 ${rows('by_kind', 'kind, idx')}
--- prefix: the first 48 bits of the digest; what is found is compared in full.
+-- prefix: the first 48 bits of the digest; what is found is compared in full. role: that in lineage, where events has the role that the entry says.
 ${rows('by_artifact', 'prefix, role, idx')}
 ${createBeyond('beyond')}
 ${createMarks('marks')}

@@ -1,9 +1,11 @@
 /** The one writer of an index.db. */
 import { existsSync, rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
+import { type Artifact, ROLE_NAMES } from '../core/artifact.ts'
 import { equal, fromHex } from '../core/bytes.ts'
+import { stepRole } from '../core/mark.ts'
 import type { Hash } from '../core/merkle.ts'
-import { packArtifacts, packIds, prefixOf, ROLE_CODES } from './index-rows.ts'
+import { packArtifacts, packIds, prefixOf, ROLE_CODES, SortedRows } from './index-rows.ts'
 import {
   createBeyond,
   createMarks,
@@ -25,14 +27,15 @@ export interface IndexedArtifact {
 /** What the index keeps of one entry. */
 export interface IndexedEntry {
   readonly index: number
-  readonly leafHash: Hash
   readonly time: number
   readonly kind: number
   readonly type: string
   /** Index of the policy in force. */
   readonly policy: number
-  readonly keys: readonly string[]
-  readonly artifacts: readonly IndexedArtifact[]
+  /** Ids of the keys that signed. */
+  readonly keys: readonly Uint8Array[]
+  /** As the entry shows them. */
+  readonly artifacts: readonly Artifact[]
   readonly text: string
   /** Whether the payload may say more of artifacts, and what it does say. */
   readonly saysMore: boolean
@@ -44,14 +47,23 @@ export interface IndexedEntry {
   readonly redacts?: readonly number[]
 }
 
+/** Of the first and the last entry of some. */
+interface LeafHashes {
+  readonly first: Hash
+  readonly last: Hash
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
+
 /** Names that are remembered with their ids. */
 const REMEMBERED = 50_000
 
 export class IndexWriter {
   readonly #db: Database.Database
   readonly #sql
+  readonly #rows
   readonly #ids = { types: new Map<string, number>(), keys: new Map<string, number>(), algorithms: new Map() }
-  readonly #write: (entries: readonly IndexedEntry[]) => void
+  readonly #write: (entries: readonly IndexedEntry[], leaves: LeafHashes) => void
   #text: { readonly chunk: number; readonly insert: Database.Statement } | undefined
   #size: number
   /** Something was erased whose bytes may still stand in the journal. */
@@ -66,10 +78,7 @@ export class IndexWriter {
     this.#sql = {
       advance: db.prepare('UPDATE state SET size = ?, first = coalesce(first, ?), last = ? WHERE id = 1 AND size = ?'),
       event: db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
-      byKey: db.prepare('INSERT OR IGNORE INTO by_key VALUES (?, ?)'),
-      byType: db.prepare('INSERT INTO by_type VALUES (?, ?)'),
       byKind: db.prepare('INSERT INTO by_kind VALUES (?, ?)'),
-      byArtifact: db.prepare('INSERT OR IGNORE INTO by_artifact VALUES (?, ?, ?)'),
       beyond: db.prepare('INSERT OR IGNORE INTO beyond VALUES (?, ?, ?)'),
       mark: db.prepare('INSERT OR IGNORE INTO marks VALUES (?, ?, ?, ?, ?)'),
       signer: db.prepare('UPDATE keys SET signer = ? WHERE id = ?'),
@@ -84,7 +93,14 @@ export class IndexWriter {
       keys: id('keys'),
       algorithms: id('algorithms'),
     }
-    this.#write = db.transaction((entries: readonly IndexedEntry[]) => this.#insert(entries)).immediate
+    this.#rows = {
+      byKey: new SortedRows(db, 'by_key', 2),
+      byType: new SortedRows(db, 'by_type', 2),
+      byArtifact: new SortedRows(db, 'by_artifact', 3),
+    }
+    this.#write = db.transaction((entries: readonly IndexedEntry[], leaves: LeafHashes) =>
+      this.#insert(entries, leaves),
+    ).immediate
     this.#size = db.prepare<[], number>('SELECT size FROM state').pluck().get()!
   }
 
@@ -137,41 +153,37 @@ export class IndexWriter {
   }
 
   /** The entries that come next, as one transaction. Dies before: they are read from the log again. */
-  add(entries: readonly IndexedEntry[]): void {
-    this.#write(entries)
+  add(entries: readonly IndexedEntry[], leaves: LeafHashes): void {
+    this.#write(entries, leaves)
     this.#size += entries.length
   }
 
-  #insert(entries: readonly IndexedEntry[]): void {
-    const last = entries.at(-1)!
-    const first = entries[0]!.index === 0 ? entries[0]!.leafHash : null
-    if (this.#sql.advance.run(last.index + 1, first, last.leafHash, entries[0]!.index).changes !== 1)
+  #insert(entries: readonly IndexedEntry[], { first, last }: LeafHashes): void {
+    const from = entries[0]!.index
+    if (this.#sql.advance.run(from + entries.length, from === 0 ? first : null, last, from).changes !== 1)
       throw new Error('the index is not at the size that it was')
-    const rows: [number, number, number][] = []
-    for (const entry of entries) this.#insertOne(entry, rows)
-    // In order, so that neighbours are written together.
-    rows.sort((a, b) => a[0] - b[0])
-    for (const row of rows) this.#sql.byArtifact.run(row)
+    for (const entry of entries) this.#insertOne(entry)
+    for (const rows of Object.values(this.#rows)) rows.write()
     for (const { redacts } of entries) if (redacts !== undefined) this.#erase(redacts)
   }
 
-  #insertOne(entry: IndexedEntry, rows: [number, number, number][]): void {
-    const { index, keys, artifacts, beyond, mark, signers = [] } = entry
+  #insertOne(entry: IndexedEntry): void {
+    const { index, time, kind, policy, artifacts, beyond, mark, signers = [] } = entry
     const type = entry.type === '' ? 0 : this.#id('types', entry.type)
-    const keyIds = keys.map((key) => this.#id('keys', key))
+    const keys = entry.keys.map((key) => this.#id('keys', hex(key)))
     const packed = artifacts.map(({ role, algorithm, digest }) => ({
-      role: ROLE_CODES[role],
+      ...{ role, digest },
       algorithm: this.#id('algorithms', algorithm),
-      digest: fromHex(digest)!,
     }))
-    const blob = packArtifacts(packed)
-    const saysMore = Number(entry.saysMore)
-    this.#sql.event.run(index, entry.time, entry.kind, type, entry.policy, saysMore, packIds(keyIds), blob)
-    for (const key of keyIds) this.#sql.byKey.run(key, index)
-    if (type !== 0) this.#sql.byType.run(type, index)
-    if (entry.kind !== 1) this.#sql.byKind.run(entry.kind, index)
-    for (const { role, digest } of packed) rows.push([prefixOf(digest), role, index])
-    for (const { role, digest } of beyond) this.#sql.beyond.run(prefixOf(fromHex(digest)!), ROLE_CODES[role], index)
+    this.#sql.event.run(index, time, kind, type, policy, Number(entry.saysMore), packIds(keys), packArtifacts(packed))
+    const { byKey, byType, byArtifact } = this.#rows
+    for (const key of keys) byKey.add([key, index])
+    if (type !== 0) byType.add([type, index])
+    if (kind !== 1) this.#sql.byKind.run(kind, index)
+    for (const { role, digest } of artifacts)
+      byArtifact.add([prefixOf(digest), ROLE_CODES[stepRole(entry.type, ROLE_NAMES[role])], index])
+    for (const { role, digest } of beyond)
+      this.#sql.beyond.run(prefixOf(fromHex(digest)!), ROLE_CODES[stepRole(entry.type, role)], index)
     if (mark !== undefined) this.#sql.mark.run(mark.origin, mark.index, index, mark.kind, mark.reason)
     if (entry.text !== '') this.#insertText(index, entry.text)
     for (const [key, name] of signers) this.#sql.signer.run(name, this.#id('keys', key))

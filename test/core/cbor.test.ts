@@ -256,7 +256,7 @@ t.test('CborWriter writes what encodeCbor does', (t) => {
         writer.array(2)
         writer.text(text)
         writer.bytes(bytes)
-        return toHex(writer.take()) === toHex(encodeCbor(new Map([[number, [text, bytes]]])))
+        return toHex(writer.written) === toHex(encodeCbor(new Map([[number, [text, bytes]]])))
       },
     ),
     { numRuns: 1000 },

@@ -177,6 +177,23 @@ t.test('marks and names show wherever the event or artifact does', (t) => {
   t.end()
 })
 
+t.test('whoever marks an event has examined its artifact, not made it', (t) => {
+  const marking = (type: string) => ({ ...step('a', 9, 'p:mode c:trai e:mode'), type })
+  const [mark, other] = ['urn:treeline:quarantine:v1', 'urn:treeline:step:v1'].map((type) => {
+    const made = pipeline()
+    made.add(marking(type))
+    return made.trace({ start: [id('mode')], direction: 'up', ...wide })
+  })
+  const edgesOf = ({ edges }: Lineage) => edges.filter(({ index }) => index === 9).map(({ role }) => role)
+  t.same([mark!.artifacts[0]!.producers, edgesOf(mark!)], [1, ['examined', 'consumed']])
+  t.same([other!.artifacts[0]!.producers, edgesOf(other!)], [2, ['examined', 'produced', 'consumed']])
+  const reached = pipeline()
+  reached.add({ ...marking('urn:treeline:supersedes:v1'), keys: ['z'] })
+  const bySigner = reached.bySigner({ signer: 'z', direction: 'down', ...wide })
+  t.same([bySigner.start, events(bySigner)], [[], ['a9@0']], 'nothing came of it')
+  t.end()
+})
+
 t.test('the step of an entry', (t) => {
   const entry = {
     kind: EVENT,

@@ -175,8 +175,8 @@ t.test('a generated history: every search and every walk is what brute force fin
     const lineage = await ask<Lineage>(server, 'models/v1/lineage', {
       ...{ signer: key, since: time, until, direction: 'down', limit: 20_000, depth: 1_000 },
     })
-    const from = seeds.flatMap(({ edges }) =>
-      edges.filter(({ role }) => role === 'produced').map(({ artifact }) => artifact),
+    const from = seeds.flatMap((one) =>
+      stepsOf(one).flatMap(({ role, artifact }) => (role === 'produced' ? artifact : [])),
     )
     t.strictSame(shown(lineage), bruteForce(events, from, 'down', seeds), `signer ${i}`)
     t.same([...lineage.start].sort(), [...new Set(from)].sort())
@@ -202,7 +202,7 @@ t.test('a generated history: every search and every walk is what brute force fin
   )
   t.ok(lineage.events.every(({ signers }) => signers[0]!.startsWith('signer-')))
   const counts = Map.groupBy(
-    events.flatMap(({ edges }) => edges.filter(({ role }) => role === 'produced')),
+    events.flatMap((one) => stepsOf(one).filter(({ role }) => role === 'produced')),
     ({ artifact }) => artifact,
   )
   const twice = [...counts].find(([, all]) => all.length === 2)![0]
@@ -218,6 +218,10 @@ const says = ({ payload }: TrueEvent, word: string): boolean => {
   return words.has(word)
 }
 const wordsOf = new WeakMap<object, ReadonlySet<string>>()
+
+/** Whoever marks an event has looked at its artifact. */
+const stepsOf = ({ edges, marks }: TrueEvent): TrueEvent['edges'] =>
+  marks === undefined ? edges : edges.map(({ artifact }) => ({ role: 'examined', artifact }))
 
 const shown = ({ events, artifacts, edges }: Lineage) => ({
   events: events.map(({ log, index }) => `${log} ${index}`).sort(),
@@ -241,7 +245,8 @@ function bruteForce(
     for (let before = -1; before !== here.size; ) {
       before = here.size
       for (const one of ordered) {
-        const has = (role: LineageRole) => one.edges.some((edge) => edge.role === role && here.has(edge.artifact))
+        const steps = stepsOf(one)
+        const has = (role: LineageRole) => steps.some((edge) => edge.role === role && here.has(edge.artifact))
         const next: LineageRole[] = []
         if (way === 'up' && has('produced')) next.push('consumed', 'file')
         if (way === 'up' && has('examined')) next.push('file')
@@ -249,13 +254,13 @@ function bruteForce(
         if (way === 'down' && has('file')) next.push('produced', 'examined')
         if (next.length === 0 && !has('examined')) continue
         listed.add(one)
-        for (const { role, artifact } of one.edges) if (next.includes(role)) here.add(artifact)
+        for (const { role, artifact } of steps) if (next.includes(role)) here.add(artifact)
       }
     }
     for (const artifact of here) reached.add(artifact)
   }
   const edges = [...listed].flatMap((one) =>
-    one.edges
+    stepsOf(one)
       .filter(({ artifact }) => reached.has(artifact))
       .map(({ role, artifact }) => `${one.log} ${one.index} ${artifact} ${role}`),
   )

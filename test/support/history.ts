@@ -24,7 +24,7 @@ export interface TrueEvent {
   readonly type: string
   readonly payloadType: string
   readonly payload: object
-  /** `role algorithm:hex`, those of manifests and those past 64 included. */
+  /** By the role that the entry says, those of manifests and those past 64 included. To lineage, nobody who marks an event produced anything. */
   readonly edges: readonly { readonly role: LineageRole; readonly artifact: string }[]
   /** Words that stand in it and in few others. */
   readonly words: readonly string[]
@@ -162,7 +162,10 @@ export function makeHistory(count: number, keys: readonly string[], start: numbe
       const kind = random() < 0.7 ? 'quarantine' : 'supersedes'
       const type = `urn:treeline:${kind}:v1`
       const predicate = { origin: ORIGINS[target.log], index: target.index, reason: `suspicious ${word}` }
-      const about = make('report')
+      // What is marked, or what says why. The entry calls it produced.
+      const [of] = target.edges.filter(({ artifact }) => artifact.startsWith('sha256:'))
+      const about =
+        of && random() < 0.5 ? { digest: of.artifact.slice(7), name: `${project.name}/marked-${word}` } : make('report')
       const marks = { log: target.log, index: target.index, kind }
       add('models', type, statement(type, [about], predicate), edges('produced', [about]), marks)
     }
