@@ -25,7 +25,11 @@ export const saysMore = ({ hidden, type }: Pick<EventEntry, 'hidden' | 'type'>):
   hidden > 0 || type.startsWith(MANIFEST)
 
 /** Artifacts that stand only in the payload. `produces` is that list of the policy under which the event was logged. */
-export function artifactsBeyond(entry: EventEntry, payload: Uint8Array, produces: readonly string[]): NamedArtifact[] {
+export function artifactsBeyond(
+  entry: Pick<EventEntry, 'type' | 'payloadType' | 'artifacts' | 'hidden'>,
+  payload: Uint8Array,
+  produces: readonly string[],
+): NamedArtifact[] {
   if (!saysMore(entry)) return []
   try {
     const shown = new Set(entry.artifacts.map(({ role, algorithm, digest }) => `${role}${algorithm}:${toHex(digest)}`))

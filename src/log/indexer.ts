@@ -1,11 +1,13 @@
 /** Makes the index of one log out of its entries and addenda, a step at a time, behind whoever appends. */
 import { splitAddendum } from '../core/addendum.ts'
+import type { Role } from '../core/artifact.ts'
 import { equal, fromBase64, fromUtf8, toUtf8 } from '../core/bytes.ts'
 import { BATCH, decodeEntry, EVENT, REDACTION } from '../core/entry.ts'
 import { marksOther } from '../core/mark.ts'
 import { leafHash } from '../core/merkle.ts'
 import { isObject, type JsonObject } from '../core/payload.ts'
 import { artifactsBeyond, markOf, saysMore, textOf } from '../core/payload-facts.ts'
+import type { IndexedEvent } from '../store/index-reader.ts'
 import { TEXT_CHUNK } from '../store/index-schema.ts'
 import { type IndexedArtifact, type IndexedEntry, IndexWriter } from '../store/index-writer.ts'
 import { SqliteStore } from '../store/sqlite.ts'
@@ -209,15 +211,23 @@ function signersOf(document: Uint8Array): (readonly [string, string])[] {
 }
 
 /** The artifacts that stand only in the payload of an event, as long as it is there. */
-export function beyondOf(store: SqliteStore, policies: PolicyLists, index: number): readonly IndexedArtifact[] {
-  const payload = payloadAt(store, index)
-  const entry = payload && store.entryAt(index)
-  const decoded = entry && decodeEntry(entry)
-  return decoded?.kind === EVENT ? artifactsBeyond(decoded, payload!, policies.at(decoded.policy)) : []
+export function beyondOf(store: SqliteStore, policies: PolicyLists, event: IndexedEvent): readonly IndexedArtifact[] {
+  const { index, type, policy, artifacts } = event
+  const document = documentAt(store, index)
+  if (document === undefined) return []
+  const { payloadType } = JSON.parse(fromUtf8(document)!) as { payloadType: string }
+  const shown = artifacts.map((one) => ({ ...one, role: one.role as Role }))
+  // Of an entry that hides some: the index does not say how many.
+  return artifactsBeyond({ type, payloadType, artifacts: shown, hidden: 1 }, payloadOf(document)!, policies.at(policy))
+}
+
+const documentAt = (store: SqliteStore, index: number): Uint8Array | undefined => {
+  const addendum = store.addendumAt(index)
+  return addendum && splitAddendum(addendum).document
 }
 
 /** Of an event. */
 export function payloadAt(store: SqliteStore, index: number): Uint8Array | undefined {
-  const [addendum] = store.addenda(index, index + 1, 1)
-  return addendum && payloadOf(splitAddendum(addendum.bytes).document)
+  const document = documentAt(store, index)
+  return document && payloadOf(document)
 }

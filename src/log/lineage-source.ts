@@ -70,6 +70,18 @@ export function traceLineage(logs: readonly LineageLog[], question: LineageQuest
   return { ...walkLineage(source, artifacts, limits, seeds), completeTo }
 }
 
+type RowsByRole = Readonly<Record<LineageRole, (readonly [index: number, beyond: boolean])[]>>
+
+/** A log, and what this question has read of it. */
+interface Open {
+  readonly log: LineageLog
+  /** By digest; null where they are too many to hold. */
+  readonly rows: Map<string, RowsByRole | null>
+  readonly signers: Map<string, readonly string[]>
+  /** All that its statements mark, once that is worth reading. */
+  marked: ReadonlySet<string> | undefined
+}
+
 interface Node {
   readonly log: LineageLog
   readonly event: IndexedEvent
@@ -78,52 +90,44 @@ interface Node {
 }
 
 class IndexedLineage implements LineageSource {
-  readonly #logs: ReadonlyMap<string, LineageLog>
+  readonly #logs: ReadonlyMap<string, Open>
   readonly #expired: () => boolean
   /** Of this question. */
   readonly #nodes = new Map<string, Node>()
-  readonly #rows = new Map<string, readonly (readonly [number, number])[] | undefined>()
+  #described = 0
   readonly #names = new Map<string, Set<string>>()
   #nameBytes = NAME_BYTES
 
   constructor(logs: readonly LineageLog[], expired: () => boolean) {
-    this.#logs = new Map(logs.map((log) => [log.name, log]))
+    this.#logs = new Map(logs.map((log) => [log.name, { log, rows: new Map(), signers: new Map(), marked: undefined }]))
     this.#expired = expired
   }
 
   *touching(artifact: string, role: LineageRole): Generator<string | undefined> {
-    const digest = fromHex(digestOf(artifact))!
-    for (const log of this.#logs.values())
-      for (const beyond of log.payload ? [false, true] : [false])
-        for (const index of this.#indexes(log, digest, ROLE_CODES[role], beyond)) {
-          const name = `${index} ${log.name}`
-          yield this.#has(name, artifact, role, beyond) ? name : undefined
-        }
-  }
-
-  *#indexes(log: LineageLog, digest: Uint8Array, role: number, beyond: boolean): Generator<number> {
-    const all = this.#allRows(log, digest, beyond)
-    if (all !== undefined) {
-      for (const [code, index] of all) if (code === role && index < log.size) yield index
-      return
-    }
-    let from = 0
-    for (;;) {
-      const page = log.reader.touching(digest, role, from, beyond)
-      for (const index of page) if (index < log.size) yield index
-      const last = page.at(-1)
-      if (last === undefined || last >= log.size) return
-      from = last + 1
+    const hex = digestOf(artifact)
+    for (const open of this.#logs.values()) {
+      const rows = this.#rowsOf(open, hex)
+      for (const [index, beyond] of rows ? rows[role] : pagesOf(open.log, fromHex(hex)!, role)) {
+        const name = nameOf(index, open.log)
+        yield this.#has(name, artifact, role, beyond) ? name : undefined
+      }
     }
   }
 
   /** Most artifacts have few events: those are read once, not for each role. */
-  #allRows(log: LineageLog, digest: Uint8Array, beyond: boolean): readonly (readonly [number, number])[] | undefined {
-    const name = `${beyond} ${log.name} ${toHex(digest)}`
-    if (this.#rows.has(name)) return this.#rows.get(name)
-    const rows = log.reader.allTouching(digest, beyond)
-    this.#rows.set(name, rows)
-    return rows
+  #rowsOf({ log, rows }: Open, hex: string): RowsByRole | undefined {
+    const known = rows.get(hex)
+    if (known !== undefined) return known ?? undefined
+    const all = log.reader.allTouching(fromHex(hex)!)
+    let byRole: RowsByRole | undefined
+    if (all !== undefined) {
+      byRole = { produced: [], consumed: [], examined: [], file: [] }
+      for (const [code, index, beyond] of all)
+        if (index < log.size && (beyond === 0 || log.payload))
+          byRole[ROLE_OF_CODE[code] as LineageRole].push([index, beyond === 1])
+    }
+    rows.set(hex, byRole ?? null)
+    return byRole
   }
 
   #has(name: string, artifact: string, role: LineageRole, beyond: boolean): boolean {
@@ -135,7 +139,7 @@ class IndexedLineage implements LineageSource {
     const known = this.#nodes.get(name)
     if (known !== undefined) return known
     const space = name.indexOf(' ')
-    const log = this.#logs.get(name.slice(space + 1))!
+    const { log } = this.#logs.get(name.slice(space + 1))!
     const node: Node = {
       log,
       event: log.reader.event(Number(name.slice(0, space)))!,
@@ -159,7 +163,7 @@ class IndexedLineage implements LineageSource {
   #beyond(node: Node): readonly StepEdge[] {
     const { log, event } = node
     if (!log.payload || !event.beyond || this.#expired()) return []
-    node.beyond ??= beyondOf(log.store, log.policies, event.index).map(({ role, algorithm, digest }) => ({
+    node.beyond ??= beyondOf(log.store, log.policies, event).map(({ role, algorithm, digest }) => ({
       artifact: `${algorithm}:${digest}`,
       role: stepRole(event.type, role),
     }))
@@ -177,18 +181,35 @@ class IndexedLineage implements LineageSource {
     const { log, event } = this.#node(name)
     const { index, time, type, keys } = event
     this.#readNames(log, index)
-    const signers = keys.flatMap((key) => log.reader.signerOf(key) ?? [])
+    const signers = keys.flatMap((key) => this.#signersOf(log, key))
     return { log: log.name, ...{ index, time, type, keys }, signers, marks: this.#marksOn(log.origin, index) }
   }
 
+  #signersOf({ name, reader }: LineageLog, key: string): readonly string[] {
+    const { signers } = this.#logs.get(name)!
+    const known = signers.get(key)
+    if (known !== undefined) return known
+    const signer = reader.signerOf(key)
+    const found = signer === undefined ? [] : [signer]
+    signers.set(key, found)
+    return found
+  }
+
   #marksOn(origin: string, index: number): LineageMark[] {
-    return [...this.#logs.values()].flatMap((log) =>
-      log.reader
-        .marksOn(origin, index)
-        .filter((mark) => mark.index < log.size)
-        // The reason is the payload's own words.
-        .map(({ index, kind, reason }) => ({ log: log.name, index, kind, reason: log.payload ? reason : '' })),
-    )
+    // Few entries are marked: a long answer asks for each log once which.
+    const listed = ++this.#described > ASKED_FOR_MARKS
+    return [...this.#logs.values()].flatMap((open) => {
+      const { log } = open
+      if (listed) open.marked ??= log.reader.marked()
+      if (open.marked?.has(`${index} ${origin}`) === false) return []
+      return (
+        log.reader
+          .marksOn(origin, index)
+          .filter((mark) => mark.index < log.size)
+          // The reason is the payload's own words.
+          .map(({ index, kind, reason }) => ({ log: log.name, index, kind, reason: log.payload ? reason : '' }))
+      )
+    })
   }
 
   #readNames(log: LineageLog, index: number): void {
@@ -212,12 +233,12 @@ class IndexedLineage implements LineageSource {
   spellings(digest: string): string[] {
     const bytes = fromHex(digest)!
     const found = new Set<string>()
-    for (const log of this.#logs.values())
+    for (const { log } of this.#logs.values())
       for (const role of Object.values(ROLE_CODES))
         for (const beyond of log.payload ? [false, true] : [false])
           for (const index of log.reader.touching(bytes, role, 0, beyond))
             if (index < log.size)
-              for (const { artifact } of this.edges(`${index} ${log.name}`))
+              for (const { artifact } of this.edges(nameOf(index, log)))
                 if (digestOf(artifact) === digest) found.add(artifact)
     return [...found].sort()
   }
@@ -227,12 +248,13 @@ class IndexedLineage implements LineageSource {
     limit: number,
   ): { seeds: string[]; artifacts: string[] } {
     const seeds: string[] = []
-    for (const { name, reader, size } of this.#logs.values()) {
+    for (const { log } of this.#logs.values()) {
+      const { reader, size } = log
       const from = since === undefined ? 0 : reader.firstAt(since, size)
       const to = until === undefined ? size : reader.firstAt(until, size)
       const candidates = reader.byKey(signer)
       for (let at = from; at < to && seeds.length <= limit; at += TEXT_CHUNK)
-        for (const index of candidates(at, Math.min(to, at + TEXT_CHUNK))) seeds.push(`${index} ${name}`)
+        for (const index of candidates(at, Math.min(to, at + TEXT_CHUNK))) seeds.push(nameOf(index, log))
     }
     // One more than there is room for, so that the walk sees that it was cut.
     seeds.length = Math.min(seeds.length, limit + 1)
@@ -243,5 +265,22 @@ class IndexedLineage implements LineageSource {
   }
 }
 
+/** A page of rows after the other. */
+function* pagesOf(
+  { reader, payload, size }: LineageLog,
+  digest: Uint8Array,
+  role: LineageRole,
+): Generator<readonly [index: number, beyond: boolean]> {
+  for (const beyond of payload ? [false, true] : [false])
+    for (let from = 0; from < size; ) {
+      const page = reader.touching(digest, ROLE_CODES[role], from, beyond)
+      for (const index of page) if (index < size) yield [index, beyond]
+      from = (page.at(-1) ?? size) + 1
+    }
+}
+
 const MAX_NAMES = 16
+/** Events whose marks are asked for one by one. */
+const ASKED_FOR_MARKS = 64
+const nameOf = (index: number, { name }: LineageLog): string => `${index} ${name}`
 const digestOf = (artifact: string): string => artifact.slice(artifact.lastIndexOf(':') + 1)

@@ -129,5 +129,5 @@ function hasArtifact(
     (role === undefined || code === ROLE_CODES[role])
   if (event.artifacts.some((one) => is(one, Buffer.from(one.digest).toString('hex'), one.role))) return true
   if (!payload || !event.beyond) return false
-  return beyondOf(store, policies, event.index).some((one) => is(one, one.digest, ROLE_CODES[one.role]))
+  return beyondOf(store, policies, event).some((one) => is(one, one.digest, ROLE_CODES[one.role]))
 }

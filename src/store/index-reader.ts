@@ -34,15 +34,23 @@ export interface StoredMark {
   readonly reason: string
 }
 
+/** Role, index, and 1 where it stands only in the payload. */
+type TouchingRow = readonly [role: number, index: number, beyond: 0 | 1]
+
 const REMEMBERED = 50_000
 /** Rows of one artifact and role that are read at a time. */
 const PAGE = 256
 /** Of one entry; the first ones. */
 const MAX_MARKS = 16
+/** Marked entries that are listed at once. */
+const MAX_MARKED = 20_000
 /** Types that a prefix may mean before all entries are looked at one by one instead. */
 const MAX_TYPES = 100
 
-const ALL = `SELECT role, idx FROM @table WHERE prefix = ? ORDER BY role, idx LIMIT ${PAGE}`
+const ALL = `
+  SELECT role, idx, 0 FROM by_artifact WHERE prefix = @prefix
+  UNION ALL SELECT role, idx, 1 FROM beyond WHERE prefix = @prefix
+  LIMIT ${PAGE}`
 const OF_ARTIFACT = [1, 2, 3, 4].map((role) => `prefix = @key AND role = ${role}`)
 
 export class IndexReader {
@@ -87,11 +95,11 @@ export class IndexReader {
       touchingBeyond: db
         .prepare<Touch, number>(`${touching.replace('by_artifact', 'beyond')} ORDER BY idx LIMIT ${PAGE}`)
         .pluck(),
-      allTouching: db.prepare<[number], [number, number]>(ALL.replace('@table', 'by_artifact')).raw(),
-      allBeyond: db.prepare<[number], [number, number]>(ALL.replace('@table', 'beyond')).raw(),
+      allTouching: db.prepare<{ prefix: number }, TouchingRow>(ALL).raw(),
       marks: db.prepare<[string, number], StoredMark>(
         `SELECT idx AS "index", kind, reason FROM marks WHERE origin = ? AND target = ? ORDER BY idx LIMIT ${MAX_MARKS}`,
       ),
+      marked: db.prepare<[], [string, number]>(`SELECT DISTINCT origin, target FROM marks LIMIT ${MAX_MARKED}`).raw(),
     }
   }
 
@@ -146,6 +154,12 @@ export class IndexReader {
     return this.#sql.marks.all(origin, index)
   }
 
+  /** `index origin` of everything that is marked; undefined where it is too much. */
+  marked(): ReadonlySet<string> | undefined {
+    const rows = this.#sql.marked.all()
+    return rows.length < MAX_MARKED ? new Set(rows.map(([origin, target]) => `${target} ${origin}`)) : undefined
+  }
+
   /** The first index of at least that time. Times never fall, so it is found by halving. */
   firstAt(time: number, size: number): number {
     let low = 0
@@ -164,9 +178,9 @@ export class IndexReader {
     return (beyond ? this.#sql.touchingBeyond : this.#sql.touching).all(touch)
   }
 
-  /** All roles of it at once, [role, index] by role and index; undefined where they are more than a page. */
-  allTouching(digest: Uint8Array, beyond: boolean): readonly (readonly [number, number])[] | undefined {
-    const rows = (beyond ? this.#sql.allBeyond : this.#sql.allTouching).all(prefixOf(digest))
+  /** All of it at once, those that stand only in payloads too; undefined where they are more than a page. */
+  allTouching(digest: Uint8Array): readonly TouchingRow[] | undefined {
+    const rows = this.#sql.allTouching.all({ prefix: prefixOf(digest) })
     return rows.length < PAGE ? rows : undefined
   }
 

@@ -191,11 +191,6 @@ export class SqliteStore implements Store {
     return this.#entry(index)
   }
 
-  /** The same, for programs that read synchronously. */
-  entryAt(index: number): Uint8Array | undefined {
-    return this.#entry(index)
-  }
-
   #entry(index: number): Uint8Array | undefined {
     const row = this.#sql.entryRow.get(index)
     return row && parseBundle(plain(row.bundle))[index - row.first]
@@ -231,6 +226,11 @@ export class SqliteStore implements Store {
   }
 
   async addendum(index: number): Promise<Uint8Array | undefined> {
+    return this.addendumAt(index)
+  }
+
+  /** The same, for programs that read synchronously. */
+  addendumAt(index: number): Uint8Array | undefined {
     const bytes = this.#sql.addendum.get(index)
     return bytes && plain(bytes)
   }
