@@ -16,9 +16,13 @@ export type IndexReport =
   | { readonly kind: 'renewed'; readonly log: string; readonly why: string }
   | { readonly kind: 'failed'; readonly log: string; readonly code: string; readonly message: string }
 
-/** A step of fewer entries than this is followed by a pause, so that the next one is worth its transaction. */
-const WORTHWHILE = 512
-const PAUSE = 40
+/**
+ * A step that took all there was is followed by a rest of so many times its own length, within limits in ms. What a transaction costs is mostly
+ * pages, so a few long steps leave more of the machine to whoever appends than many short ones. Search is behind by a second at most for it.
+ */
+const REST = 4
+const SHORTEST_REST = 40
+const LONGEST_REST = 800
 /** After a failure, ms. */
 const RETRY = 5_000
 
@@ -53,11 +57,12 @@ class LogThread {
   async #run(): Promise<void> {
     try {
       this.#indexer ??= await this.#open()
-      const count = await this.#indexer.step()
-      const idle = count === 0
+      const began = performance.now()
+      const idle = (await this.#indexer.step()) === 0
+      const rest = Math.min(LONGEST_REST, Math.max(SHORTEST_REST, REST * (performance.now() - began)))
       report({ kind: 'at', log: this.#files.name, size: this.#indexer.size, idle })
       this.#running = !idle
-      if (!idle) this.#timer = setTimeout(() => this.#run(), count < WORTHWHILE ? PAUSE : 0)
+      if (!idle) this.#timer = setTimeout(() => this.#run(), this.#indexer.behind > 0 ? 0 : rest)
     } catch (error) {
       await this.#failed(error)
       // A broken file is made again at once; a full disk may be emptied, and a bug of ours must not spin.

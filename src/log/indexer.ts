@@ -27,6 +27,7 @@ export class Indexer {
   readonly #store: SqliteStore
   readonly #produces: PolicyLists
   #writer: IndexWriter
+  #behind = 0
 
   private constructor(files: IndexedLog, store: SqliteStore, writer: IndexWriter) {
     this.#files = files
@@ -63,6 +64,11 @@ export class Indexer {
     return this.#writer.size
   }
 
+  /** Entries that were committed when the last step began, and that it left for the next one. */
+  get behind(): number {
+    return this.#behind
+  }
+
   /** From nothing. */
   renew(renewed: (why: string) => void, why: string): void {
     renewed(why)
@@ -92,6 +98,7 @@ export class Indexer {
     )
     // Of redactions on the way, those before a crash included; where a reader is in it, the next step tries again.
     this.#writer.clean()
+    this.#behind = size - from - count
     return count
   }
 

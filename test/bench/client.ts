@@ -7,11 +7,17 @@ export interface Target {
   readonly port: number
 }
 
-/** Runs one job in a process of its own; requests are made before its clock starts. */
-export async function load({ host, port }: Target, connections: number, seconds: number, what: Work): Promise<Result> {
+/** Runs one job in a process of its own; requests are made before its clock starts. `rate`: see Job. */
+export async function load(
+  { host, port }: Target,
+  connections: number,
+  seconds: number,
+  what: Work,
+  rate?: number,
+): Promise<Result> {
   const child = fork(new URL('./load.ts', import.meta.url))
   try {
-    const job: Job = { host, port, connections, seconds, what }
+    const job: Job = { host, port, connections, seconds, what, ...(rate !== undefined && { rate }) }
     child.send(job)
     await message(child)
     child.send('go')

@@ -6,6 +6,8 @@ export interface Job {
   readonly connections: number
   /** The run ends after this, or when the requests are used up. */
   readonly seconds: number
+  /** Requests a second that are offered, each at its own time; without one, each connection asks again as soon as it was answered. */
+  readonly rate?: number
   readonly what: Work
 }
 

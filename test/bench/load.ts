@@ -15,7 +15,7 @@ process.once('message', async (job: Job) => {
   })
 })
 
-async function run({ host, port, connections, seconds }: Job, requests: readonly Buffer[]): Promise<Result> {
+async function run({ host, port, connections, seconds, rate }: Job, requests: readonly Buffer[]): Promise<Result> {
   const latencies: number[] = []
   const statuses: Record<string, number> = {}
   let next = 0
@@ -27,7 +27,10 @@ async function run({ host, port, connections, seconds }: Job, requests: readonly
     const socket = await open(host, port)
     const answers = new Answers(socket)
     while (next < requests.length && performance.now() < deadline) {
-      const request = requests[next++]!
+      const turn = next++
+      const request = requests[turn]!
+      const early = rate === undefined ? 0 : start + (turn * 1000) / rate - performance.now()
+      if (early >= 1) await new Promise((resolve) => setTimeout(resolve, early))
       const sent = performance.now()
       socket.write(request)
       const { status, length } = await answers.next()

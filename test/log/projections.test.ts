@@ -1,5 +1,6 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Worker } from 'node:worker_threads'
 import t from 'tap'
 import type { EventList, Lineage } from '../../schemas/types.ts'
 import { toHex, toUtf8 } from '../../src/core/bytes.ts'
@@ -11,6 +12,7 @@ import { mintToken, TokenSet } from '../../src/store/tokens.ts'
 import { Actor, envelope, event, redactionRequest, statement } from '../support/actors.ts'
 import { makeHistory, type TrueEvent, writeHistory } from '../support/history.ts'
 import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
+import { stepsOf } from '../support/true-lineage.ts'
 import { checkAnswer } from '../support/validate.ts'
 
 type Server = Awaited<ReturnType<typeof startServer>>
@@ -219,10 +221,6 @@ const says = ({ payload }: TrueEvent, word: string): boolean => {
 }
 const wordsOf = new WeakMap<object, ReadonlySet<string>>()
 
-/** Whoever marks an event has looked at its artifact. */
-const stepsOf = ({ edges, marks }: TrueEvent): TrueEvent['edges'] =>
-  marks === undefined ? edges : edges.map(({ artifact }) => ({ role: 'examined', artifact }))
-
 const shown = ({ events, artifacts, edges }: Lineage) => ({
   events: events.map(({ log, index }) => `${log} ${index}`).sort(),
   artifacts: artifacts.map(({ id }) => id).sort(),
@@ -395,6 +393,46 @@ t.test('an index that is lost, broken, or of another history is made again, and 
   await restart()
   await indexed(server())
   t.equal((await list(server(), 'test', { text: 'late' })).length, 20)
+})
+
+t.test('a thread that ends is started again, and until then nothing is answered that is not so', async (t) => {
+  const threads: Worker[] = []
+  const started = (worker: Worker) => threads.push(worker)
+  process.on('worker', started)
+  t.teardown(() => process.off('worker', started))
+  const { signer, submit, redact, server } = await start(t)
+  const { failures } = server()
+  const [first] = [
+    await submit(event(signer, 'm/0', { note: 'word' })),
+    await submit(event(signer, 'm/1', { note: 'word' })),
+  ]
+  await indexed(server())
+  t.equal(threads.length, 2, 'one writes and one answers')
+  const [writer, reader] = threads as [Worker, Worker]
+
+  // A question that is being answered, one that waits, and one that comes after.
+  const question = () => ask<EventList>(server(), 'test/v1/events', { text: 'word' })
+  const during = [question(), question()]
+  await reader.terminate()
+  const statuses = (await Promise.all(during)).map(({ status, events }) => [status, status === 200 ? events.length : 2])
+  t.ok(
+    statuses.every(([status, found]) => (status === 200 || status === 503) && found === 2),
+    JSON.stringify(statuses),
+  )
+  t.equal((await question()).events.length, 2)
+  t.equal(threads.length, 3)
+
+  await writer.terminate()
+  for (let i = 2; i < 12; i++) await submit(event(signer, `m/${i}`, { note: 'word' }))
+  const late = await question()
+  t.match([late.status, late.completeTo, late.events.length], [200, 3, 2], 'what it says that it is complete to')
+  // The redaction is logged; that its words are nowhere is only said when they are.
+  const { erased } = await redact([first])
+  await indexed(server())
+  t.equal(threads.length, 4)
+  t.same(await list(server(), 'test', { text: 'word' }), [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+  t.equal(erased || (await redact([first])).erased, true, 'at once, or when it is asked again')
+  t.equal(failures.length, 2, 'both were told of')
 })
 
 t.test('what a reader may not read is in no answer', async (t) => {
