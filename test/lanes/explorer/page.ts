@@ -1,4 +1,6 @@
 /** The explorer in a browser, as a person drives it. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import axe from 'axe-core'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 
@@ -8,6 +10,8 @@ export interface Look {
   /** Put into the trust page before anything else. */
   readonly trust?: string
 }
+
+const PICTURES = process.env.TREELINE_PICTURES
 
 interface AxeResult {
   readonly violations: readonly {
@@ -139,6 +143,12 @@ export class ExplorerPage {
 
   get url(): string {
     return this.#url
+  }
+
+  async picture(name: string): Promise<void> {
+    if (PICTURES === undefined) return
+    mkdirSync(PICTURES, { recursive: true })
+    await this.page.screenshot({ path: join(PICTURES, `${name}.png`), fullPage: true })
   }
 
   async close(): Promise<void> {
