@@ -13,6 +13,11 @@ export class ApiError extends Error {
   }
 }
 
+interface Asking {
+  readonly refusal?: number
+  readonly signal?: AbortSignal
+}
+
 /** No honest answer to this page is longer: a page of events is at most 8 MiB of payloads and what is around them. */
 const MAX_ANSWER = 64 * 2 ** 20
 
@@ -30,13 +35,17 @@ export class Api {
     return this.#token !== ''
   }
 
-  /** Throws ApiError. With `refusal`, an answer of that status is one like any other. */
-  async bytes(path: string, refusal?: number): Promise<Uint8Array> {
+  /** Throws ApiError, and what the signal says. With `refusal`, an answer of that status is one like any other. */
+  async bytes(path: string, { refusal, signal }: Asking = {}): Promise<Uint8Array> {
     const headers: Record<string, string> = this.#token === '' ? {} : { authorization: `Bearer ${this.#token}` }
     let response: Response
     try {
-      response = await fetch(path, { headers, credentials: 'omit', redirect: 'error', referrerPolicy: 'no-referrer' })
+      response = await fetch(path, {
+        ...{ headers, credentials: 'omit', redirect: 'error', referrerPolicy: 'no-referrer' },
+        ...(signal && { signal }),
+      })
     } catch {
+      signal?.throwIfAborted()
       throw new ApiError(0, 'UNREACHABLE', 'The server does not answer.')
     }
     const bytes = await bodyOf(response)
@@ -51,8 +60,8 @@ export class Api {
   }
 
   /** Throws ApiError. The type is what the server promises, not what it is known to have sent. */
-  async json<T>(path: string, refusal?: number): Promise<T> {
-    const bytes = await this.bytes(path, refusal)
+  async json<T>(path: string, asking: Asking = {}): Promise<T> {
+    const bytes = await this.bytes(path, asking)
     try {
       return JSON.parse(new TextDecoder().decode(bytes)) as T
     } catch {

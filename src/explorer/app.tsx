@@ -82,7 +82,14 @@ function View({ route }: { route: Route }): JSX.Element {
     return <EventView key={`${route.log}/${route.index}`} log={route.log} index={route.index} />
   if (route.view === 'timeline') return <TimelineView key={route.log} log={route.log} size={route.size} />
   if (route.view === 'lineage')
-    return <LineageView key={placeOf(route)} artifact={route.artifact} direction={route.direction} />
+    return (
+      <LineageView
+        key={placeOf(route)}
+        {...{ about: route.about, direction: route.direction }}
+        {...(route.since !== undefined && { since: route.since })}
+        {...(route.until !== undefined && { until: route.until })}
+      />
+    )
   if (route.view === 'check') return <CheckView />
   if (route.view === 'trust') return <TrustView />
   return <LogsView />

@@ -2,7 +2,15 @@
 import type { JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { type CheckedLineage, eventId } from './lineage-check.ts'
-import { type Drawn, type LineageNode, layOut, NODE_HEIGHT, NODE_WIDTH, type Placed } from './lineage-layout.ts'
+import {
+  type Drawn,
+  type LineageNode,
+  layOut,
+  NODE_HEIGHT,
+  NODE_WIDTH,
+  nearest,
+  type Placed,
+} from './lineage-layout.ts'
 import { eventHref, lineageHref } from './route.ts'
 import { Mark } from './ui.tsx'
 
@@ -16,8 +24,13 @@ const MARGIN = 16
 /** Scale of the first view, where the whole would be smaller. */
 const SMALLEST = 0.85
 
+const count = ({ artifacts, events }: Pick<CheckedLineage['lineage'], 'artifacts' | 'events'>): number =>
+  artifacts.length + events.length
+
 export function LineageGraphDrawing({ checked }: { checked: CheckedLineage }): JSX.Element {
-  const layout = useMemo(() => layOut(checked.lineage), [checked])
+  const drawn = useMemo(() => nearest(checked.lineage), [checked])
+  const layout = useMemo(() => layOut(drawn), [drawn])
+  const left = count(checked.lineage) - count(drawn)
   const frame = useRef<SVGSVGElement>(null)
   const [size, setSize] = useState({ width: 800, height: 480 })
   /** Letters stay readable: what does not fit at this scale is reached by moving. */
@@ -110,6 +123,7 @@ export function LineageGraphDrawing({ checked }: { checked: CheckedLineage }): J
       </svg>
       <figcaption class="quiet">
         Time goes down. Boxes are events, rounded ones artifacts; dashed lines lead to events that only examined.
+        {left > 0 && ` Drawn are the ${count(drawn)} nearest of ${count(checked.lineage)}: the lists below have all.`}
       </figcaption>
     </figure>
   )

@@ -1,11 +1,21 @@
 /** Where the reader is, as the fragment of the address: it is never sent to the server. */
 
+import type { Direction } from '../core/lineage.ts'
+
 export type Route =
   | { readonly view: 'logs' | 'check' | 'trust' }
   | { readonly view: 'events'; readonly log: string; readonly query: URLSearchParams }
   | { readonly view: 'event'; readonly log: string; readonly index: number }
   | { readonly view: 'timeline'; readonly log: string; readonly size?: number }
-  | { readonly view: 'lineage'; readonly artifact: string; readonly direction: 'up' | 'down' | 'both' }
+  | {
+      readonly view: 'lineage'
+      /** Of an artifact, or `key:` and the id of a key. */
+      readonly about: string
+      readonly direction: Direction
+      /** As they were typed; undefined where nobody has chosen. */
+      readonly since?: string
+      readonly until?: string
+    }
 
 export function parseRoute(hash: string): Route {
   const [path = '', search = ''] = hash.replace(/^#?\/?/, '').split('?')
@@ -14,7 +24,14 @@ export function parseRoute(hash: string): Route {
   if (view === 'check' || view === 'trust') return { view }
   if (view === 'lineage') {
     const direction = query.get('direction')
-    return { view, artifact: name, direction: direction === 'down' || direction === 'both' ? direction : 'up' }
+    const [since, until] = [query.get('since'), query.get('until')]
+    return {
+      view,
+      about: decoded(name),
+      direction: direction === 'down' || direction === 'both' ? direction : 'up',
+      ...(since !== null && { since }),
+      ...(until !== null && { until }),
+    }
   }
   if (view !== 'log' || name === '') return { view: 'logs' }
   if (rest === 'timeline') {
@@ -35,5 +52,22 @@ export const logHref = (log: string, query: Readonly<Record<string, string>> = {
 export const eventHref = (log: string, index: number): string => `#/log/${log}/${index}`
 export const timelineHref = (log: string, size?: number): string =>
   `#/log/${log}/timeline${size === undefined ? '' : `?size=${size}`}`
-export const lineageHref = (artifact: string, direction = 'up'): string =>
-  `#/lineage/${artifact}?direction=${direction}`
+export function lineageHref(
+  about: string,
+  direction: Direction = 'up',
+  times: { since?: string; until?: string } = {},
+): string {
+  const query = new URLSearchParams({ direction, ...times })
+  return `#/lineage/${inPath(about)}?${query}`
+}
+
+/** Of an artifact: algorithms have any characters that can be printed. */
+export const inPath = (artifact: string): string => encodeURIComponent(artifact).replaceAll('%3A', ':')
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

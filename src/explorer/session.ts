@@ -1,12 +1,13 @@
 /** What the views share: the server's answers, whom the reader trusts, and heads that were verified a moment ago. */
 import { createContext } from 'preact'
 import { useContext } from 'preact/hooks'
-import type { LogList, PolicyAnswer } from '../../schemas/types.ts'
+import type { LogList, PolicyAnswer, WritePolicy } from '../../schemas/types.ts'
 import type { VerifierKey } from '../core/note.ts'
 import { parseVkey } from '../core/vkey.ts'
 import { Api, ApiError } from './api.ts'
 import { type Head, type ListedLog, loadHead } from './head.ts'
 import { type Marks, readMarks } from './marks.ts'
+import type { ScannedGraph } from './scanned-graph.ts'
 import { Trust } from './trust.ts'
 
 /** A file, and its path from where it was dropped. */
@@ -29,7 +30,9 @@ export class Session {
   #logs: Promise<LogList> | undefined
   #marks: Promise<Marks> | undefined
   readonly #heads = new Map<string, Promise<Head>>()
-  readonly #names = new Map<string, Promise<ReadonlyMap<string, string>>>()
+  readonly #policies = new Map<string, Promise<WritePolicy | undefined>>()
+  /** All logs of events as they were read and proved here, under the heads of now. */
+  graph: ScannedGraph | undefined
 
   constructor(storage: Storage | undefined) {
     this.trust = new Trust(storage)
@@ -62,7 +65,8 @@ export class Session {
     this.#logs = undefined
     this.#heads.clear()
     this.#marks = undefined
-    this.#names.clear()
+    this.#policies.clear()
+    this.graph = undefined
     this.version++
     this.#tell()
   }
@@ -90,16 +94,32 @@ export class Session {
     return head
   }
 
-  /** Names of signers by key id, as the policy in force has them: a convenience, the ids are what is verified. */
-  names(log: ListedLog): Promise<ReadonlyMap<string, string>> {
-    const names =
-      this.#names.get(log.name) ??
+  /** The write policy in force, as the server tells it; undefined where it does not. */
+  policy(log: ListedLog): Promise<WritePolicy | undefined> {
+    const policy =
+      this.#policies.get(log.name) ??
       this.api.json<PolicyAnswer>(`/${log.name}/v1/policy`).then(
-        ({ policy }) => new Map(policy.signers.map(({ id, name }) => [id, name])),
-        () => new Map<string, string>(),
+        (answer) => answer.policy,
+        () => undefined,
       )
-    this.#names.set(log.name, names)
-    return names
+    this.#policies.set(log.name, policy)
+    return policy
+  }
+
+  /** Names of signers by key id: a convenience, the ids are what is verified. */
+  async names(log: ListedLog): Promise<ReadonlyMap<string, string>> {
+    const { signers = [] } = (await this.policy(log)) ?? {}
+    return new Map(signers.map(({ id, name }) => [id, name]))
+  }
+
+  /** From when on the policies of these logs doubt what the key signed, ms since the Unix epoch: the earliest moment. */
+  async compromisedSince(key: string): Promise<number | undefined> {
+    const logs = (await this.logs()).filter(({ profile }) => profile === 'events')
+    const policies = await Promise.all(logs.map((log) => this.policy(log)))
+    const moments = policies
+      .flatMap((policy) => policy?.signers ?? [])
+      .flatMap(({ id, suspended }) => (id === key ? (suspended?.compromisedSince ?? []) : []))
+    return moments.length === 0 ? undefined : Math.min(...moments)
   }
 
   /** What events of these logs say against others. */

@@ -132,19 +132,18 @@ export interface Loaded<T> {
   readonly pending: boolean
 }
 
-/** What `load` gives, again whenever a dependency changes; a later answer is never overwritten by an earlier one. */
-export function useLoad<T>(load: () => Promise<T>, deps: readonly unknown[]): Loaded<T> {
+/** What `load` gives, again whenever a dependency changes; a later answer is never overwritten by an earlier one, which is told to end. */
+export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, deps: readonly unknown[]): Loaded<T> {
   const [state, setState] = useState<Loaded<T>>({ pending: true })
   useEffect(() => {
-    let current = true
+    const control = new AbortController()
+    const { signal } = control
     setState((before) => ({ ...before, pending: true }))
-    load().then(
-      (value) => current && setState({ value, pending: false }),
-      (error: unknown) => current && setState({ error, pending: false }),
+    load(signal).then(
+      (value) => signal.aborted || setState({ value, pending: false }),
+      (error: unknown) => signal.aborted || setState({ error, pending: false }),
     )
-    return () => {
-      current = false
-    }
+    return () => control.abort()
   }, deps)
   return state
 }

@@ -177,7 +177,7 @@ t.test('addresses lead to views, and wrong ones to the list of logs', (t) => {
   t.equal(parseRoute('#/log/models/012').view, 'events')
   t.same(parseRoute('#/lineage/sha256:ab?direction=down'), {
     view: 'lineage',
-    artifact: 'sha256:ab',
+    about: 'sha256:ab',
     direction: 'down',
   })
   for (const hash of ['', '#', '#/', '#/nothing', '#/log/']) t.equal(parseRoute(hash).view, 'logs', hash)

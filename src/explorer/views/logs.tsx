@@ -38,7 +38,7 @@ type Report = Readiness['logs'][number]
 
 /** What the logs say of themselves and their witnesses. 503 is the same document, where a log takes no entries. */
 async function readiness(api: Api): Promise<ReadonlyMap<string, Report>> {
-  const { logs } = await api.json<Readiness>('/readyz', 503)
+  const { logs } = await api.json<Readiness>('/readyz', { refusal: 503 })
   return new Map(logs.map((report) => [report.name, report]))
 }
 

@@ -90,8 +90,7 @@ export class ExplorerPage {
   /** Until nothing is being read any more. */
   async quiet(): Promise<void> {
     await this.page.waitForFunction(
-      () =>
-        !/Reading|Verifying…|Hashing|Looking up|entries hashed/.test(document.querySelector('main')?.innerText ?? ''),
+      () => !/Reading|Verifying…|Hashing|Looking up/.test(document.querySelector('main')?.innerText ?? ''),
       undefined,
       {
         timeout: 15_000,
