@@ -4,11 +4,13 @@ import { useEffect, useReducer, useRef, useState } from 'preact/hooks'
 import { lineageHref, parseRoute, type Route } from './route.ts'
 import { type DroppedFile, useSession } from './session.ts'
 import { TokenForm } from './token-form.tsx'
+import { Await, useLoad } from './ui.tsx'
 import { CheckView } from './views/check.tsx'
 import { EventView } from './views/event.tsx'
 import { EventsView } from './views/events.tsx'
 import { LineageView } from './views/lineage.tsx'
 import { LogsView } from './views/logs.tsx'
+import { RawEntryView, RawView } from './views/raw.tsx'
 import { TimelineView } from './views/timeline.tsx'
 import { TrustView } from './views/trust.tsx'
 
@@ -76,10 +78,14 @@ const NavLink = ({ href, here, children }: { href: string; here: boolean; childr
 )
 
 function View({ route }: { route: Route }): JSX.Element {
-  if (route.view === 'events')
-    return <EventsView key={`${route.log}?${route.query}`} log={route.log} query={route.query} />
-  if (route.view === 'event')
-    return <EventView key={`${route.log}/${route.index}`} log={route.log} index={route.index} />
+  if (route.view === 'events') {
+    const { log, query } = route
+    return <OfProfile key={`${log}?${query}`} log={log} events={EventsView} raw={RawView} props={{ log, query }} />
+  }
+  if (route.view === 'event') {
+    const { log, index } = route
+    return <OfProfile key={`${log}/${index}`} log={log} events={EventView} raw={RawEntryView} props={{ log, index }} />
+  }
   if (route.view === 'timeline') return <TimelineView key={route.log} log={route.log} size={route.size} />
   if (route.view === 'lineage')
     return (
@@ -93,6 +99,24 @@ function View({ route }: { route: Route }): JSX.Element {
   if (route.view === 'check') return <CheckView />
   if (route.view === 'trust') return <TrustView />
   return <LogsView />
+}
+
+interface Profiles<T> {
+  readonly log: string
+  readonly events: (props: T) => JSX.Element
+  readonly raw: (props: T) => JSX.Element
+  readonly props: T
+}
+
+/** Which of two views depends on what the log holds. */
+function OfProfile<T extends object>({ log, events: Events, raw: Raw, props }: Profiles<T>): JSX.Element {
+  const session = useSession()
+  const found = useLoad(() => session.log(log), [session.version, log])
+  return (
+    <Await loaded={found} what="the log">
+      {({ profile }) => (profile === 'raw' ? <Raw {...props} /> : <Events {...props} />)}
+    </Await>
+  )
 }
 
 /** Two routes with one place are one page to the reader: moving the slider is not going elsewhere. */

@@ -29,9 +29,24 @@ export interface Tree {
 }
 
 /** In the order of `sent`. Throws ApiError when the tiles cannot be read. */
-export async function checkEntries(
+export const checkEntries = (head: Head, sent: readonly Sent[], tree?: Tree): Promise<CheckedEntry[]> =>
+  checkBytes(
+    head,
+    sent.map(({ index, entry }) => ({ index, bytes: typeof entry === 'string' ? fromBase64(entry) : undefined })),
+    decodeEntry,
+    tree,
+  )
+
+interface SentBytes {
+  readonly index: number
+  readonly bytes: Uint8Array | undefined
+}
+
+/** The same, of bytes; `decode` throws for what is no entry, and gives nothing where bytes have no meaning. */
+export async function checkBytes(
   head: Head,
-  sent: readonly Sent[],
+  sent: readonly SentBytes[],
+  decode: (bytes: Uint8Array) => Entry | undefined,
   tree: Tree = publishedTree(head),
 ): Promise<CheckedEntry[]> {
   const covered = sent.filter(({ index }) => Number.isSafeInteger(index) && index >= 0 && index < tree.size)
@@ -40,27 +55,27 @@ export async function checkEntries(
     tree.size,
   )
   const headState = verdictOf(head.steps)
-  return sent.map((one) => judge(one, proofs[covered.indexOf(one)], tree, headState))
+  return sent.map((one) => judge(one, decode, proofs[covered.indexOf(one)], tree, headState))
 }
 
 const publishedTree = ({ size, checkpoint }: Head): Tree => ({ size, root: checkpoint.root })
 
 function judge(
-  { index, entry: text }: Sent,
+  { index, bytes }: SentBytes,
+  decode: (bytes: Uint8Array) => Entry | undefined,
   proof: readonly Hash[] | undefined,
   tree: Tree,
   headState: State,
 ): CheckedEntry {
-  const bytes = typeof text === 'string' ? fromBase64(text) : undefined
   if (bytes === undefined) return { index, state: 'failed', why: 'The server sent no bytes of this entry.' }
-  let entry: Entry
+  let entry: Entry | undefined
   try {
-    entry = decodeEntry(bytes)
+    entry = decode(bytes)
   } catch (error) {
     return { index, state: 'failed', why: messageOf(error), bytes }
   }
   const leaf = leafHash(bytes)
-  const known = { index, bytes, entry, leaf }
+  const known = { index, bytes, leaf, ...(entry && { entry }) }
   if (proof === undefined) return { ...known, state: 'unverified', why: `No published head covers it yet.` }
   if (!verifyInclusion(BigInt(index), BigInt(tree.size), leaf, proof, tree.root)) {
     const why = `These bytes are not entry ${index} of the tree: the server altered them, or put them in another place.`

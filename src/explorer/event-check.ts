@@ -8,12 +8,15 @@ import { verifySignature } from '../core/signature.ts'
 import { type Api, ApiError } from './api.ts'
 import { type CheckedEntry, checkEntries } from './entries.ts'
 import type { Head, ListedLog } from './head.ts'
-import { messageOf, type Step } from './verdict.ts'
+import { checkRedaction, missingDocument } from './redaction-check.ts'
+import { many, messageOf, type Step } from './verdict.ts'
 
 export interface CheckedEvent {
   readonly checked: CheckedEntry
   readonly document: Event
   readonly steps: readonly Step[]
+  /** Whether the log redacted its document, where the server says so: one of the steps. */
+  readonly redaction?: Step
   /** What the evidence file proves; undefined where there was none to read, or where it failed. */
   readonly evidence?: VerifiedEvidence
   /** The evidence file as it came. */
@@ -32,13 +35,19 @@ export async function checkEvent(api: Api, log: ListedLog, head: Head, index: nu
   }
   const described = entry === undefined ? [] : [checkDocument(document, checked!, entry)]
   const evidence = entry === undefined ? { steps: [] } : await checkEvidence(api, log, head, checked!, document)
-  return { checked: checked!, document, ...evidence, steps: [inTree, ...described, ...head.steps, ...evidence.steps] }
+  const redaction = entry === undefined ? undefined : await checkRedaction(api, log, head, index, document)
+  const gone = redaction === undefined ? [] : [redaction]
+  return {
+    ...{ checked: checked!, document, ...evidence },
+    ...(redaction && { redaction }),
+    steps: [inTree, ...described, ...head.steps, ...evidence.steps, ...gone],
+  }
 }
 
 const detailOf = ({ proof, state, why, bytes }: CheckedEntry, { size }: Head): string =>
   state === 'failed' || proof === undefined
     ? why
-    : `SHA-256 of its ${bytes!.length} bytes leads over ${proof.length} hashes to the root of the head of ${size} entries.`
+    : `SHA-256 of its ${many(bytes!.length, 'byte')} leads over ${many(proof.length, 'hash', 'es')} to the root of the head of ${size} entries.`
 
 /** What the server says of an entry beside its bytes, and that this page shows nowhere else. */
 function checkDocument(document: Event, { leaf, index }: CheckedEntry, entry: Entry): Step {
@@ -76,7 +85,7 @@ async function checkEvidence(
   api: Api,
   log: ListedLog,
   head: Head,
-  { bytes, index }: CheckedEntry,
+  { bytes, index, entry }: CheckedEntry,
   document: Event,
 ): Promise<EvidenceSteps> {
   let file: Uint8Array
@@ -110,14 +119,18 @@ async function checkEvidence(
           },
         ],
       }
-    return { steps: evidenceSteps(evidence, document), evidence, file }
+    const missing = evidence.envelope === undefined && entry?.kind === EVENT && document.redacted == null
+    return {
+      steps: [...evidenceSteps(evidence, document), ...(missing ? [missingDocument(log, index)] : [])],
+      ...{ evidence, file },
+    }
   } catch (error) {
     return { steps: [{ title: SIGNED, state: 'failed', detail: `${messageOf(error)}.` }] }
   }
 }
 
 /** What a verified evidence file shows, in the words of the page. */
-export function evidenceSteps(evidence: VerifiedEvidence, document?: Pick<Event, 'redacted' | 'missing'>): Step[] {
+export function evidenceSteps(evidence: VerifiedEvidence, document?: Pick<Event, 'redacted'>): Step[] {
   const { entry, envelope, signers, policy } = evidence
   const fold: Step = {
     title: 'The policy that it stands under is the one in force',
@@ -130,12 +143,8 @@ export function evidenceSteps(evidence: VerifiedEvidence, document?: Pick<Event,
       fold,
     ]
   if (envelope === undefined) {
-    const why = document?.redacted
-      ? `It was redacted by entry ${document.redacted.index} (${document.redacted.reason}).`
-      : document?.missing
-        ? 'The copy that this log was restored from did not have it.'
-        : 'The evidence does not hold it.'
-    const detail = `${why} Key, type and time are allowed by the policy; the signature itself cannot be checked any more.`
+    const why = document?.redacted ? 'The document is gone' : 'The evidence does not hold the document'
+    const detail = `${why}, so its signature cannot be checked here. Key, type and time are allowed by the policy.`
     return [{ title: SIGNED, state: 'unverified', detail }, fold]
   }
   const by = signers.join(', ')

@@ -8,6 +8,8 @@ const ROW = 46
 const WIDTH = 340
 const MIDDLE = WIDTH / 2
 const SIDE = 110
+/** Below the leaf stands what it is: beside it may stand its sibling. */
+const FOOT = 38
 const short = (hash: Hash): string => toHex(hash).slice(0, 8)
 
 export function PathDrawing({
@@ -22,43 +24,50 @@ export function PathDrawing({
   proof: readonly Hash[]
 }): JSX.Element {
   const steps = pathSteps(index, size, leaf, proof)
-  const height = steps.length * ROW + 40
+  const height = steps.length * ROW + 58
   return (
-    <figure class="path">
-      <svg viewBox={`0 0 ${WIDTH} ${height}`} width={WIDTH} height={height} aria-hidden="true">
-        {steps.map((step, i) => (
-          <Level key={short(step.result)} step={step} y={height - 20 - i * ROW} />
-        ))}
-        <PathNode x={MIDDLE} y={height - 20} hash={leaf} label={`entry ${index}`} mine />
-        {steps.map((step, i) => (
-          <PathNode
-            key={short(step.result)}
-            x={MIDDLE}
-            y={height - 20 - (i + 1) * ROW}
-            hash={step.result}
-            label={i === steps.length - 1 ? 'root' : ''}
-            mine
-          />
-        ))}
-      </svg>
-      <figcaption>
-        <details>
-          <summary>The same in words, with whole hashes</summary>
-          <ol class="hashes">
-            <li>
-              SHA-256(00 ‖ entry {index}) = <code class="digest">{toHex(leaf)}</code>
-            </li>
-            {steps.map(({ sibling, side, result }) => (
-              <li key={toHex(result)}>
-                with <code class="digest">{toHex(sibling)}</code> on the {side} ={' '}
-                <code class="digest">{toHex(result)}</code>
+    <section aria-labelledby="path">
+      <h2 id="path">The way to the root</h2>
+      <p class="quiet">
+        Each filled node was hashed here from the two below it. The outlined ones came from the server; a wrong one
+        would lead to another root.
+      </p>
+      <figure class="path">
+        <svg viewBox={`0 0 ${WIDTH} ${height}`} width={WIDTH} height={height} aria-hidden="true">
+          {steps.map((step, i) => (
+            <Level key={short(step.result)} step={step} y={height - FOOT - i * ROW} />
+          ))}
+          <PathNode x={MIDDLE} y={height - FOOT} hash={leaf} below={`entry ${index}`} mine />
+          {steps.map((step, i) => (
+            <PathNode
+              key={short(step.result)}
+              x={MIDDLE}
+              y={height - FOOT - (i + 1) * ROW}
+              hash={step.result}
+              label={i === steps.length - 1 ? 'root' : ''}
+              mine
+            />
+          ))}
+        </svg>
+        <figcaption>
+          <details>
+            <summary>The same in words, with whole hashes</summary>
+            <ol class="hashes">
+              <li>
+                SHA-256(00 ‖ entry {index}) = <code class="digest">{toHex(leaf)}</code>
               </li>
-            ))}
-          </ol>
-          <p>The last one is the root of the signed head of {size} entries.</p>
-        </details>
-      </figcaption>
-    </figure>
+              {steps.map(({ sibling, side, result }) => (
+                <li key={toHex(result)}>
+                  with <code class="digest">{toHex(sibling)}</code> on the {side} ={' '}
+                  <code class="digest">{toHex(result)}</code>
+                </li>
+              ))}
+            </ol>
+            <p>The last one is the root of the signed head of {size} entries.</p>
+          </details>
+        </figcaption>
+      </figure>
+    </section>
   )
 }
 
@@ -70,7 +79,7 @@ function Level({ step, y }: { step: PathStep; y: number }): JSX.Element {
         class="edge"
         d={`M${MIDDLE} ${y}V${y - ROW}M${x} ${y}C${x} ${y - ROW * 0.6} ${MIDDLE} ${y - ROW * 0.4} ${MIDDLE} ${y - ROW}`}
       />
-      <PathNode x={x} y={y} hash={step.sibling} label="" />
+      <PathNode x={x} y={y} hash={step.sibling} />
     </>
   )
 }
@@ -79,13 +88,15 @@ const PathNode = ({
   x,
   y,
   hash,
-  label,
+  label = '',
+  below = '',
   mine,
 }: {
   x: number
   y: number
   hash: Hash
-  label: string
+  label?: string
+  below?: string
   mine?: boolean
 }): JSX.Element => (
   <g class={mine ? 'node mine' : 'node'}>
@@ -96,6 +107,11 @@ const PathNode = ({
     {label !== '' && (
       <text class="label" x={x + 52} y={y + 4}>
         {label}
+      </text>
+    )}
+    {below !== '' && (
+      <text class="label" x={x} y={y + 28} text-anchor="middle">
+        {below}
       </text>
     )}
   </g>

@@ -20,3 +20,7 @@ export function worst(states: readonly State[]): State {
 export const verdictOf = (steps: readonly Step[]): State => worst(steps.map(({ state }) => state))
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** With the word for them, in the singular where it is one. */
+export const many = (count: number, one: string, plural = 's'): string =>
+  `${count.toLocaleString('en')} ${one}${count === 1 ? '' : plural}`

@@ -6,6 +6,7 @@
  */
 import { startChromium } from './chromium.ts'
 import { judgeAccess, judgeKeyboard } from './explorer/access.ts'
+import { judgeChain } from './explorer/chain.ts'
 import { judgeFiles } from './explorer/files.ts'
 import { judgeFork } from './explorer/fork.ts'
 import { judgeLies } from './explorer/lies.ts'
@@ -35,6 +36,7 @@ await lane(async () => {
     await shown.stop()
     await judgeFork(browser, shown)
     await judgeTokens(browser, shown)
+    await judgeChain(browser)
   } finally {
     await browser.close()
   }

@@ -52,15 +52,16 @@ interface PanelProps {
 }
 
 function EventPanel({ log, head, names, event }: PanelProps): JSX.Element {
-  const { checked, document, steps, evidence, file } = event
+  const { checked, document, steps, evidence, file, redaction } = event
   const { entry, leaf, proof, index } = checked
   return (
     <>
       <Verdict steps={steps} what={`Entry ${index}`} />
-      {document.redacted != null && (
+      {document.redacted != null && redaction?.state !== 'failed' && (
         <p class="notice">
-          Its document was redacted by entry{' '}
-          <a href={eventHref(log, document.redacted.index)}>{document.redacted.index}</a>: {document.redacted.reason}
+          <strong>Redacted</strong> by entry{' '}
+          <a href={eventHref(log, document.redacted.index)}>{document.redacted.index}</a>, reason “
+          {document.redacted.reason}”: the signed document is gone, and the entry stays.
         </p>
       )}
       {entry !== undefined && checked.state === 'failed' && (
@@ -92,14 +93,7 @@ function EventPanel({ log, head, names, event }: PanelProps): JSX.Element {
         </section>
       )}
       {leaf !== undefined && proof !== undefined && checked.state !== 'failed' && (
-        <section aria-labelledby="path">
-          <h2 id="path">The way to the root</h2>
-          <p class="quiet">
-            Each filled node was hashed here from the two below it. The outlined ones came from the server; a wrong one
-            would lead to another root.
-          </p>
-          <PathDrawing index={index} size={head.size} leaf={leaf} proof={proof} />
-        </section>
+        <PathDrawing index={index} size={head.size} leaf={leaf} proof={proof} />
       )}
     </>
   )

@@ -5,6 +5,7 @@ import { toHex } from '../../core/bytes.ts'
 import { EVENT, KIND_NAMES } from '../../core/entry.ts'
 import type { LineageMark } from '../../core/lineage.ts'
 import { ApiError } from '../api.ts'
+import { ChainLine } from '../chain.tsx'
 import { type CheckedEntry, checkEntries, listOf } from '../entries.ts'
 import type { Head, ListedLog } from '../head.ts'
 import { MarkList } from '../mark-list.tsx'
@@ -30,8 +31,6 @@ interface EventsPage {
 
 async function loadPage(session: Session, name: string, query: URLSearchParams): Promise<EventsPage> {
   const log = await session.log(name)
-  if (log.profile !== 'events')
-    throw new ApiError(0, 'RAW', 'A raw log holds bytes without a meaning: see its timeline.')
   const head = await session.head(log)
   const asked = new URLSearchParams(query)
   asked.set('limit', String(PAGE))
@@ -71,6 +70,7 @@ export function EventsView({ log: name, query }: { log: string; query: URLSearch
           <a href={timelineHref(name)}>Timeline</a>
         </p>
       </div>
+      <ChainLine name={name} />
       <Search log={name} query={query} />
       {unknown ? (
         <p class="notice" role="alert">

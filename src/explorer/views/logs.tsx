@@ -2,10 +2,12 @@ import type { JSX } from 'preact'
 import type { LogList, Readiness, WitnessList } from '../../../schemas/types.ts'
 import { formatVkey } from '../../core/vkey.ts'
 import type { Api } from '../api.ts'
+import { ChainFacts } from '../chain.tsx'
 import type { Head, ListedLog } from '../head.ts'
+import { Confirm, Cosigners, SaveFault } from '../head-parts.tsx'
 import { logHref, timelineHref } from '../route.ts'
 import { useSession } from '../session.ts'
-import { Await, ageText, Digest, Steps, save, Time, useLoad, Verdict } from '../ui.tsx'
+import { Await, Digest, Steps, useLoad, Verdict } from '../ui.tsx'
 
 /** The logs of the server, each with its head and what can be said for it. */
 export function LogsView(): JSX.Element {
@@ -50,10 +52,10 @@ function LogPanel({ log, report }: { log: LogList[number]; report: Report | unde
     <section class="panel" aria-labelledby={id}>
       <div class="title">
         <h2 id={id}>
-          <a href={log.profile === 'events' ? logHref(log.name) : timelineHref(log.name)}>{log.name}</a>
+          <a href={logHref(log.name)}>{log.name}</a>
         </h2>
         <p class="links">
-          {log.profile === 'events' && <a href={logHref(log.name)}>Events</a>}
+          <a href={logHref(log.name)}>{log.profile === 'events' ? 'Events' : 'Entries'}</a>
           <a href={timelineHref(log.name)}>Timeline</a>
         </p>
       </div>
@@ -86,14 +88,7 @@ function HeadPanel({ log, head, report }: { log: ListedLog; head: Head; report: 
         <dd>
           <Cosigners head={head} witnesses={witnesses.value ?? []} />
         </dd>
-        {log.successorOf !== undefined && (
-          <>
-            <dt>Goes on from</dt>
-            <dd>
-              {log.successorOf.origin} at {log.successorOf.size} entries
-            </dd>
-          </>
-        )}
+        <ChainFacts log={log} />
         {report?.why != null && !log.restored && (
           <>
             <dt>State</dt>
@@ -103,7 +98,7 @@ function HeadPanel({ log, head, report }: { log: ListedLog; head: Head; report: 
         {log.restored && (
           <>
             <dt>State</dt>
-            <dd>Restored from a copy: it is read, and never signs again.</dd>
+            <dd>Restored from a copy after it was lost: it is read, and never signs or takes an entry again.</dd>
           </>
         )}
       </dl>
@@ -126,59 +121,3 @@ function HeadPanel({ log, head, report }: { log: ListedLog; head: Head; report: 
     </>
   )
 }
-
-/** Cosignatures that verified, with their age; then what the log reports of all its witnesses, which is its word. */
-function Cosigners({ head, witnesses }: { head: Head; witnesses: WitnessList }): JSX.Element {
-  const now = Date.now()
-  return (
-    <ul class="plain">
-      {head.cosigners.map(({ witness, timestamp }) => (
-        <li key={witness.name}>
-          {witness.name} cosigned <Time ms={Number(timestamp) * 1000} />, {ageText(now - Number(timestamp) * 1000)} ago
-        </li>
-      ))}
-      {head.strangers.length > 0 && (
-        <li class="quiet">
-          {`${head.strangers.length === 1 ? 'A signature' : `${head.strangers.length} signatures`} by keys that you have not named: ${head.strangers.join(', ')}`}
-        </li>
-      )}
-      {witnesses.map(({ name, size, late, why, audited }) => (
-        <li key={`log ${name}`} class="quiet">
-          {`The log reports: ${name} has cosigned ${size} entries${audited === null ? ' and does not say what it has audited' : ` and audited ${audited} of them one by one`}, ${late > 0 ? `late by ${ageText(late * 1000)}${why === null ? '' : ` (${why})`}` : 'not late'}`}
-        </li>
-      ))}
-      {head.cosigners.length + head.strangers.length + witnesses.length === 0 && <li>None.</li>}
-    </ul>
-  )
-}
-
-function Confirm({ log, head }: { log: ListedLog; head: Head }): JSX.Element {
-  const session = useSession()
-  const vkey = formatVkey(head.trust.policy.logs[0]!.key)
-  return (
-    <div class="notice">
-      <p>
-        <strong>This key is not pinned.</strong> Compare it with what the operator made known elsewhere, then confirm
-        it, or <a href="#/trust">paste a trust file</a>, which names witnesses too.
-      </p>
-      <p>
-        <Digest>{vkey}</Digest>
-      </p>
-      <button type="button" onClick={() => session.trust.confirm(log.origin, vkey)}>
-        I have compared it: pin this key
-      </button>
-    </div>
-  )
-}
-
-const SaveFault = ({ log, fault }: { log: ListedLog; fault: Uint8Array }): JSX.Element => (
-  <div class="notice">
-    <p>
-      <strong>Both heads together prove that this log shows two histories.</strong> Keep the evidence: anybody who has
-      the key of the log can verify it.
-    </p>
-    <button type="button" onClick={() => save(`${log.name}.fault`, fault)}>
-      Save the evidence
-    </button>
-  </div>
-)

@@ -4,13 +4,15 @@ import type { EventList } from '../../../schemas/types.ts'
 import { toHex } from '../../core/bytes.ts'
 import { EVENT, KIND_NAMES } from '../../core/entry.ts'
 import { verifyConsistency } from '../../core/merkle.ts'
-import { type CheckedEntry, checkEntries, listOf } from '../entries.ts'
+import { ChainLine } from '../chain.tsx'
+import { type CheckedEntry, checkEntries, listOf, type Tree } from '../entries.ts'
 import { Growth } from '../growth.tsx'
 import type { Head, ListedLog } from '../head.ts'
+import { preview, readRaw } from '../raw-entries.ts'
 import { eventHref, logHref, timelineHref } from '../route.ts'
 import { type Session, useSession } from '../session.ts'
 import { Await, Digest, Mark, Steps, Time, useLoad, Verdict } from '../ui.tsx'
-import type { Step } from '../verdict.ts'
+import { many, type Step } from '../verdict.ts'
 
 /** Entries whose times draw the curve. */
 const SAMPLES = 48
@@ -32,9 +34,10 @@ export function TimelineView({ log: name, size }: { log: string; size: number | 
       <div class="title">
         <h1>Timeline of {name}</h1>
         <p class="links">
-          <a href={logHref(name)}>Events</a>
+          <a href={logHref(name)}>{loaded.value?.log.profile === 'raw' ? 'Entries' : 'Events'}</a>
         </p>
       </div>
+      <ChainLine name={name} />
       <Await loaded={loaded} what="the log">
         {({ log, head, curve }) =>
           head.size === 0 ? <p>The log is empty.</p> : <Travel log={log} head={head} curve={curve} start={size} />
@@ -143,19 +146,24 @@ async function readThen(session: Session, log: ListedLog, head: Head, size: numb
     ? {
         title,
         state: 'verified',
-        detail: `Its root was computed here, and ${proof.length} hashes lead from it to the root of the head of ${head.size} entries: nothing in it was changed or removed since.`,
+        detail: `Its root was computed here, and ${many(proof.length, 'hash', 'es')} ${proof.length === 1 ? 'leads' : 'lead'} from it to the root of the head of ${head.size} entries: nothing in it was changed or removed since.`,
       }
     : { title, state: 'failed', detail: 'The tiles that the server shows do not lead to the head that it has signed.' }
   const from = Math.max(0, size - SHOWN)
-  const sent =
-    log.profile === 'events'
-      ? listOf(
-          (await session.api.json<EventList>(`/${log.name}/v1/events?from=${from}&limit=${size - from}`)).events,
-          'events',
-        )
-      : []
-  const rows = await checkEntries(head, sent, { size, root })
+  const rows = await readLast(session, log, head, from, { size, root })
   return { size, root, steps: [step, ...head.steps], rows: [...rows].reverse() }
+}
+
+async function readLast(
+  session: Session,
+  log: ListedLog,
+  head: Head,
+  from: number,
+  tree: Tree,
+): Promise<CheckedEntry[]> {
+  if (log.profile === 'raw') return readRaw(session.api, log, head, [from, tree.size], tree)
+  const path = `/${log.name}/v1/events?from=${from}&limit=${tree.size - from}`
+  return checkEntries(head, listOf((await session.api.json<EventList>(path)).events, 'events'), tree)
 }
 
 function Then({
@@ -195,13 +203,15 @@ function Then({
         <section aria-labelledby="last">
           <h2 id="last">The last entries then</h2>
           <ul class="rows">
-            {rows.map(({ index, state, why, entry }) => (
+            {rows.map(({ index, state, why, entry, bytes }) => (
               <li key={index} data-state={state}>
                 <Mark state={state} />
                 <a href={eventHref(log.name, index)}>{index}</a>
                 <span>
                   {entry === undefined
-                    ? why
+                    ? state === 'failed' || bytes === undefined
+                      ? ''
+                      : preview(bytes, 60)
                     : entry.kind === EVENT
                       ? entry.type
                       : `${KIND_NAMES[entry.kind]} of the log`}

@@ -40,7 +40,7 @@ interface Resource {
   readonly digest: { readonly sha256: string }
 }
 
-const resource = (name: string): Resource => ({
+export const resource = (name: string): Resource => ({
   name,
   digest: { sha256: createHash('sha256').update(name).digest('hex') },
 })
@@ -48,11 +48,11 @@ const resource = (name: string): Resource => ({
 /** In every payload: text, whatever it looks like. */
 const MARKUP = '<img src="/x" onerror="window.ran = 1"><script>window.ran = 1</script>'
 
-const step = (type: string, produced: Resource, consumed: readonly Resource[]): object => ({
+export const step = (type: string, produced: Resource, consumed: readonly Resource[], origin = ORIGIN): object => ({
   _type: 'https://in-toto.io/Statement/v1',
   subject: [produced],
   predicateType: `urn:treeline:pipeline:${type}:v1`,
-  predicate: { origin: ORIGIN, consumed, parameters: { seed: 7, note: MARKUP } },
+  predicate: { origin, consumed, parameters: { seed: 7, note: MARKUP } },
 })
 
 async function freePort(): Promise<number> {

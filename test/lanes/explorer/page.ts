@@ -87,6 +87,14 @@ export class ExplorerPage {
     )
   }
 
+  /** What was checked of the view, by title: the state of each step. */
+  async steps(): Promise<ReadonlyMap<string, string>> {
+    const all = await this.page
+      .locator('main .steps li')
+      .evaluateAll((items) => items.map((one) => [one.querySelector('strong')?.textContent ?? '', one.className]))
+    return new Map(all as [string, string][])
+  }
+
   /** Until nothing is being read any more. */
   async quiet(): Promise<void> {
     await this.page.waitForFunction(
