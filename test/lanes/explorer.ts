@@ -9,6 +9,7 @@ import { judgeAccess, judgeKeyboard } from './explorer/access.ts'
 import { judgeChain } from './explorer/chain.ts'
 import { judgeFiles } from './explorer/files.ts'
 import { judgeFork } from './explorer/fork.ts'
+import { judgeLarge } from './explorer/large.ts'
 import { judgeLies } from './explorer/lies.ts'
 import { judgeLineage, judgeLineageLies } from './explorer/lineage.ts'
 import { startShown } from './explorer/log.ts'
@@ -37,6 +38,7 @@ await lane(async () => {
     await judgeFork(browser, shown)
     await judgeTokens(browser, shown)
     await judgeChain(browser)
+    await judgeLarge(browser)
   } finally {
     await browser.close()
   }

@@ -48,6 +48,11 @@ export class ExplorerPage {
       addEventListener('securitypolicyviolation', (event) =>
         console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`),
       )
+      const tasks: number[] = []
+      Object.assign(window, { tasks })
+      new PerformanceObserver((list) => {
+        for (const { duration } of list.getEntries()) tasks.push(Math.round(duration))
+      }).observe({ entryTypes: ['longtask'] })
     })
     const opened = new ExplorerPage(context, await context.newPage(), url)
     await opened.page.goto(`${url}/`)
@@ -141,6 +146,20 @@ export class ExplorerPage {
     return violations
       .filter(({ impact }) => impact === 'serious' || impact === 'critical')
       .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`)
+  }
+
+  /** For how long something held the page since this was asked last, ms; what is below 50 is 0. */
+  longestTask(): Promise<number> {
+    return this.page.evaluate(() => Math.max(0, ...(window as unknown as { tasks: number[] }).tasks.splice(0)))
+  }
+
+  /** Of the page's script, once what nobody needs is gone, bytes. */
+  async memory(): Promise<number> {
+    const debug = await this.context.newCDPSession(this.page)
+    await debug.send('HeapProfiler.collectGarbage')
+    const { usedSize, backingStorageSize } = await debug.send('Runtime.getHeapUsage')
+    await debug.detach()
+    return usedSize + backingStorageSize
   }
 
   /** How far the page is wider than the window, CSS pixels. */
