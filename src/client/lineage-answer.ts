@@ -1,20 +1,11 @@
 /** What a server answers about lineage: shapes only. Nothing of it is believed; `trace.ts` holds it against evidence. */
-import type { Direction, Lineage, LineageEdge, LineageEvent, LineageMark, LineageRole } from '../core/lineage.ts'
+import type { Lineage, LineageEdge, LineageEvent, LineageMark, LineageRole } from '../core/lineage.ts'
 import { isObject } from '../core/payload.ts'
+import type { Question } from '../core/proved-lineage.ts'
 import { indexOf, textOf, wrongAnswer } from './answer.ts'
 import type { Transport } from './transport.ts'
 
-/** From an artifact, or from what one key signed. */
-export type Question = {
-  readonly direction: Direction
-  /** The most events from a start to anything listed. */
-  readonly depth: number
-  /** The most events and artifacts listed, together. */
-  readonly limit: number
-  /** Half-open, ms since the Unix epoch: of the key's events, or of those that are walked through. */
-  readonly since?: number
-  readonly until?: number
-} & ({ readonly artifact: string; readonly signer?: never } | { readonly signer: string; readonly artifact?: never })
+export type { Question }
 
 export interface AnsweredLog {
   /** Its name on the server. */

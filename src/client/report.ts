@@ -15,10 +15,10 @@ import { equal, fromUtf8, toBase64, toHex, toUtf8 } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { Lineage } from '../core/lineage.ts'
 import { verifyConsistency } from '../core/merkle.ts'
+import { originOf, type ProvedEvent, provedLineage } from '../core/proved-lineage.ts'
 import { type VerifiedCheckpoint, verifyCheckpoint, type WitnessPolicy } from '../core/witness-policy.ts'
 import { hashesOf } from './answer.ts'
 import { parseLineage } from './lineage-answer.ts'
-import { originOf, type ProvedEvent, provedLineage } from './proved-lineage.ts'
 import {
   checkpointName,
   evidenceName,

@@ -5,10 +5,10 @@ import { EVENT, type EventEntry } from '../core/entry.ts'
 import { type Lineage, LineageGraph, lineageStep } from '../core/lineage.ts'
 import { marksOther } from '../core/mark.ts'
 import { artifactsBeyond, markOf, saysMore } from '../core/payload-facts.ts'
+import { askGraph, isWithin } from '../core/proved-lineage.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
 import type { Question } from './lineage-answer.ts'
 import { Policies } from './policies.ts'
-import { askGraph, isWithin } from './proved-lineage.ts'
 import { type ScanSource, VerifiedLog } from './scan.ts'
 
 interface ScannedLog {

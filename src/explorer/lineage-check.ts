@@ -37,7 +37,8 @@ export async function askLineage(session: Session, question: LineageQuestion): P
   const query = new URLSearchParams({ direction, depth: `${DEPTH}`, limit: `${LIMIT}` })
   if (key !== undefined) {
     query.set('signer', key)
-    if (since !== undefined) query.set('since', `${since}`)
+    // A server that is not told may begin where it sees fit.
+    query.set('since', `${since ?? 0}`)
     if (until !== undefined) query.set('until', `${until}`)
   }
   const path = key === undefined ? `/${inPath(about)}` : ''

@@ -95,7 +95,8 @@ function EventRows({ checked: { lineage, states } }: { checked: CheckedLineage }
   )
 }
 
-function ArtifactRows({ checked: { lineage } }: { checked: CheckedLineage }): JSX.Element {
+function ArtifactRows({ checked: { lineage } }: { checked: CheckedLineage }): JSX.Element | null {
+  if (lineage.artifacts.length === 0) return null
   return (
     <section aria-labelledby="nodes">
       <h2 id="nodes">Artifacts</h2>

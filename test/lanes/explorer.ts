@@ -14,6 +14,7 @@ import { judgeLies } from './explorer/lies.ts'
 import { judgeLineage, judgeLineageLies } from './explorer/lineage.ts'
 import { startShown } from './explorer/log.ts'
 import { judgeOffline } from './explorer/offline.ts'
+import { judgeReport } from './explorer/report.ts'
 import { judgeTokens } from './explorer/tokens.ts'
 import { judgeEvents, judgeLogs, judgeSearch, judgeTimeline } from './explorer/views.ts'
 import { lane, must } from './lane.ts'
@@ -29,6 +30,7 @@ await lane(async () => {
     await judgeSearch(browser, shown)
     await judgeTimeline(browser, shown)
     await judgeOffline(browser, shown)
+    await judgeReport(browser, shown)
     await judgeLineage(browser, shown)
     await judgeLineageLies(browser, shown)
     await judgeLies(browser, shown)

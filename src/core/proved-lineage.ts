@@ -2,12 +2,23 @@
  * Lineage from evidence alone: events whose evidence was verified, and nothing that a server said. Who makes a report and who verifies it years
  * later compute the same document from the same files.
  */
-import { EVENT } from '../core/entry.ts'
-import { TreelineError } from '../core/errors.ts'
-import type { VerifiedEvidence } from '../core/evidence.ts'
-import { type Lineage, LineageGraph, type LineageStep, lineageStep } from '../core/lineage.ts'
-import { artifactsBeyond, type Mark, markOf, namesIn } from '../core/payload-facts.ts'
-import type { Question } from './lineage-answer.ts'
+import { EVENT } from './entry.ts'
+import { TreelineError } from './errors.ts'
+import type { VerifiedEvidence } from './evidence.ts'
+import { type Direction, type Lineage, LineageGraph, type LineageStep, lineageStep } from './lineage.ts'
+import { artifactsBeyond, type Mark, markOf, namesIn } from './payload-facts.ts'
+
+/** From an artifact, or from what one key signed. */
+export type Question = {
+  readonly direction: Direction
+  /** The most events from a start to anything listed. */
+  readonly depth: number
+  /** The most events and artifacts listed, together. */
+  readonly limit: number
+  /** Half-open, ms since the Unix epoch: of the key's events, or of those that are walked through. */
+  readonly since?: number
+  readonly until?: number
+} & ({ readonly artifact: string; readonly signer?: never } | { readonly signer: string; readonly artifact?: never })
 
 /** An event, with the name that the server has for its log. */
 export interface ProvedEvent {
