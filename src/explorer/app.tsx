@@ -1,8 +1,10 @@
 /** The frame around the views: where one is, where one can go, and what is dropped anywhere on the page. */
+
 import type { JSX } from 'preact'
 import { useEffect, useReducer, useRef, useState } from 'preact/hooks'
+import { useDrop } from './drop.ts'
 import { lineageHref, parseRoute, type Route } from './route.ts'
-import { type DroppedFile, useSession } from './session.ts'
+import { useSession } from './session.ts'
 import { TokenForm } from './token-form.tsx'
 import { Await, useLoad } from './ui.tsx'
 import { CheckView } from './views/check.tsx'
@@ -10,7 +12,8 @@ import { EventView } from './views/event.tsx'
 import { EventsView } from './views/events.tsx'
 import { LineageView } from './views/lineage.tsx'
 import { LogsView } from './views/logs.tsx'
-import { RawEntryView, RawView } from './views/raw.tsx'
+import { RawView } from './views/raw.tsx'
+import { RawEntryView } from './views/raw-entry.tsx'
 import { TimelineView } from './views/timeline.tsx'
 import { TrustView } from './views/trust.tsx'
 
@@ -24,6 +27,10 @@ export function App(): JSX.Element {
     location.hash = '#/check'
   })
   const main = useRef<HTMLElement>(null)
+  const title = titleOf(route)
+  useEffect(() => {
+    document.title = `${title} · Treeline`
+  }, [title])
   const place = placeOf(route)
   const shown = useRef(place)
   useEffect(() => {
@@ -101,6 +108,14 @@ function View({ route }: { route: Route }): JSX.Element {
   return <LogsView />
 }
 
+/** For the browser's tab and history, and the first thing that is read aloud. */
+function titleOf(route: Route): string {
+  if (route.view === 'events') return `Entries of ${route.log}`
+  if (route.view === 'event') return `Entry ${route.index} of ${route.log}`
+  if (route.view === 'timeline') return `Timeline of ${route.log}`
+  return { logs: 'Logs', check: 'Verify a file', trust: 'Whom you trust', lineage: 'Lineage' }[route.view]
+}
+
 interface Profiles<T> {
   readonly log: string
   readonly events: (props: T) => JSX.Element
@@ -133,52 +148,4 @@ function useRoute(): Route {
     return () => removeEventListener('hashchange', changed)
   }, [])
   return route
-}
-
-/** Files that are dropped anywhere, with those in folders. */
-function useDrop(take: (files: readonly DroppedFile[]) => void): boolean {
-  const [dragging, setDragging] = useState(false)
-  useEffect(() => {
-    const over = (event: DragEvent) => {
-      if (!event.dataTransfer?.types.includes('Files')) return
-      event.preventDefault()
-      setDragging(true)
-    }
-    const leave = (event: DragEvent) => event.relatedTarget === null && setDragging(false)
-    const drop = (event: DragEvent) => {
-      event.preventDefault()
-      setDragging(false)
-      // Before anything is awaited: afterwards the browser has emptied the list.
-      const found = [...(event.dataTransfer?.items ?? [])].map((item) => {
-        const entry = item.webkitGetAsEntry()
-        const file = entry === null ? item.getAsFile() : null
-        return entry !== null ? filesOf(entry) : file === null ? [] : [{ name: file.name, file }]
-      })
-      void Promise.all(found).then((files) => take(files.flat()))
-    }
-    addEventListener('dragover', over)
-    addEventListener('dragleave', leave)
-    addEventListener('drop', drop)
-    return () => {
-      removeEventListener('dragover', over)
-      removeEventListener('dragleave', leave)
-      removeEventListener('drop', drop)
-    }
-  }, [])
-  return dragging
-}
-
-async function filesOf(entry: FileSystemEntry): Promise<DroppedFile[]> {
-  if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))
-    return [{ name: entry.fullPath.replace(/^\//, ''), file }]
-  }
-  const reader = (entry as FileSystemDirectoryEntry).createReader()
-  const files: DroppedFile[] = []
-  // It hands out a hundred at a time, and says that it is done with an empty list.
-  for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject))
-    if (some.length === 0) return files
-    files.push(...(await Promise.all(some.map(filesOf))).flat())
-  }
 }

@@ -47,7 +47,7 @@ export async function checkEvent(api: Api, log: ListedLog, head: Head, index: nu
 const detailOf = ({ proof, state, why, bytes }: CheckedEntry, { size }: Head): string =>
   state === 'failed' || proof === undefined
     ? why
-    : `SHA-256 of its ${many(bytes!.length, 'byte')} leads over ${many(proof.length, 'hash', 'es')} to the root of the head of ${size} entries.`
+    : `SHA-256 of its ${many(bytes!.length, 'byte')} leads over ${many(proof.length, 'hash', 'hashes')} to the root of the head of ${size} entries.`
 
 /** What the server says of an entry beside its bytes, and that this page shows nowhere else. */
 function checkDocument(document: Event, { leaf, index }: CheckedEntry, entry: Entry): Step {

@@ -1,7 +1,8 @@
 /** A lineage that was checked: the verdict, the picture, and the same as lists. */
 import type { JSX } from 'preact'
 import { type CheckedLineage, eventId } from './lineage-check.ts'
-import { LineageGraphDrawing, typeName } from './lineage-graph.tsx'
+import { LineageGraphDrawing } from './lineage-graph.tsx'
+import { typeName } from './lineage-node.tsx'
 import { MarkList } from './mark-list.tsx'
 import { eventHref, lineageHref } from './route.ts'
 import { Badge, Digest, Mark, Time } from './ui.tsx'

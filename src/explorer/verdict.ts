@@ -22,5 +22,5 @@ export const verdictOf = (steps: readonly Step[]): State => worst(steps.map(({ s
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** With the word for them, in the singular where it is one. */
-export const many = (count: number, one: string, plural = 's'): string =>
-  `${count.toLocaleString('en')} ${one}${count === 1 ? '' : plural}`
+export const many = (count: number, one: string, more = `${one}s`): string =>
+  `${count.toLocaleString('en')} ${count === 1 ? one : more}`

@@ -1,15 +1,20 @@
 /** What the explorer decides without a page: proofs from tiles, trust, the memory of heads, what was asked for. Before a log that lies, too. */
 import t from 'tap'
 import { equal, toHex, toUtf8 } from '../../src/core/bytes.ts'
-import { EVENT, type EventEntry } from '../../src/core/entry.ts'
+import { EVENT, type EventEntry, encodeEntry } from '../../src/core/entry.ts'
+import { LineageGraph, lineageStep } from '../../src/core/lineage.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '../../src/core/merkle.ts'
 import { parseTilePath, TILE_WIDTH } from '../../src/core/tile.ts'
 import { type FullTile, Tree } from '../../src/core/tree.ts'
 import { Api, ApiError } from '../../src/explorer/api.ts'
 import { recognise } from '../../src/explorer/file-kind.ts'
+import { nearest } from '../../src/explorer/lineage-layout.ts'
+import { aboutOf, momentOf } from '../../src/explorer/lineage-question.ts'
 import { pathSteps } from '../../src/explorer/path.ts'
 import { mismatch } from '../../src/explorer/query-match.ts'
+import { preview } from '../../src/explorer/raw-entries.ts'
 import { parseRoute } from '../../src/explorer/route.ts'
+import { ScannedGraph } from '../../src/explorer/scanned-graph.ts'
 import { TileReader } from '../../src/explorer/tile-reader.ts'
 import { Trust } from '../../src/explorer/trust.ts'
 import { verdictOf, worst } from '../../src/explorer/verdict.ts'
@@ -193,5 +198,90 @@ t.test('files are known by what is in them', (t) => {
   t.equal(kind('{"format":"treeline.report@v1"}'), 'report')
   t.equal(kind(`log ${VKEY}\nquorum none\n`), 'trust')
   for (const text of ['', '{', '{"a":1}', 'log of yesterday\n', '\ud800']) t.equal(kind(text), 'other', text)
+  t.end()
+})
+
+/** Events of two logs over few artifacts, some of whose digests begin alike. */
+function entangled(count: number): readonly EventEntry[] {
+  let state = 1
+  const below = (n: number) => {
+    state = (state * 48_271) % 2_147_483_647
+    return state % n
+  }
+  const digest = (n: number) => new Uint8Array(32).fill(n % 3, 0, 4).fill(n, 4)
+  return Array.from({ length: count }, (_, i) => ({
+    ...{ kind: EVENT, time: 1_000 + i, keys: [new Uint8Array(32).fill(below(4))] },
+    ...{ payloadType: 'text/plain', type: 'urn:example', hidden: 0, addendum: digest(i & 255), policy: 0 },
+    artifacts: Array.from({ length: 1 + below(4) }, () => below(90))
+      .filter((n, at, all) => all.indexOf(n) === at)
+      .map((n) => ({ role: ([1, 2, 3] as const)[below(3)]!, algorithm: 'sha256', digest: digest(n) }))
+      .sort((a, b) => a.role - b.role || a.digest[0]! - b.digest[0]! || a.digest[31]! - b.digest[31]!),
+  }))
+}
+
+t.test('a graph of bytes answers as one of steps does', async (t) => {
+  const [steps, bytes] = [new LineageGraph(), new ScannedGraph()]
+  const marks = [{ log: 'one', index: 3, kind: 'quarantine', reason: 'bad' }] as const
+  for (const log of ['one', 'two']) {
+    bytes.begin(log, new Map())
+    for (const [index, entry] of entangled(log === 'one' ? 120 : 90).entries()) {
+      const step = lineageStep(log, index, entry)
+      steps.add({ ...step, signers: step.keys.map((key) => key.slice(0, 12)) })
+      bytes.add(encodeEntry(entry))
+    }
+  }
+  steps.mark({ log: 'two', index: 7 }, marks[0])
+  bytes.seal(new Map([['two 7', marks]]))
+  let events = 0
+  for (const direction of ['up', 'down', 'both'] as const)
+    for (const depth of [1, 3, 24])
+      for (let n = 0; n < 90; n += 7) {
+        const start = `sha256:${toHex(new Uint8Array(32).fill(n % 3, 0, 4).fill(n, 4))}`
+        const limits = { direction, depth, limit: 1_000 }
+        const told = bytes.trace(start, limits)
+        events += told.events.length
+        t.same(told, steps.trace({ start: [start], ...limits }), `${direction} ${depth} ${n}`)
+      }
+  t.ok(events > 300, `${events} events`)
+  const key = toHex(new Uint8Array(32).fill(2))
+  const limits = { direction: 'down', depth: 2, limit: 1_000 } as const
+  const told = bytes.bySigner(key, 1_050, 1_100, limits)
+  t.ok(told.events.length > 20)
+  t.same(told, steps.bySigner({ signer: key, since: 1_050, until: 1_100, ...limits }))
+  t.equal(bytes.trace(`sha256:${'ee'.repeat(32)}`, limits).events.length, 0)
+  t.end()
+})
+
+t.test('of a large graph the nearest nodes are drawn, and no edge hangs in the air', (t) => {
+  const artifacts = Array.from({ length: 200 }, (_, i) => ({ id: `a:${i}`, distance: i >> 4, producers: 1 }))
+  const common = { time: 0, type: 't', keys: [], signers: [], marks: [] }
+  const events = Array.from({ length: 200 }, (_, index) => ({ log: 'l', index, distance: index >> 4, ...common }))
+  const edges = artifacts.map(({ id }, index) => ({ log: 'l', index, artifact: id, role: 'produced' as const }))
+  const lineage = { start: [], direction: 'up', depth: 99, truncated: false, artifacts, events, edges } as const
+  const drawn = nearest(lineage, 100)
+  t.equal(drawn.artifacts.length + drawn.events.length, 100)
+  t.ok(drawn.edges.length > 40 && drawn.edges.every(({ index }) => index < drawn.events.length))
+  t.same(nearest(lineage, 400), { artifacts, events, edges })
+  t.end()
+})
+
+t.test('what somebody types is an artifact, a key, a time, or nothing', (t) => {
+  t.equal(aboutOf(` ${'AB'.repeat(32)} `), `sha256:${'ab'.repeat(32)}`)
+  t.equal(aboutOf(`gitCommit:${'AB'.repeat(20)}`), `gitCommit:${'ab'.repeat(20)}`)
+  t.equal(aboutOf('model.bin'), undefined)
+  t.equal(momentOf(''), undefined)
+  t.equal(momentOf('1700000000000'), 1_700_000_000_000)
+  t.equal(momentOf('2026-01-31T00:00:00'), Date.parse('2026-01-31T00:00:00Z'))
+  t.ok(Number.isNaN(momentOf('yesterday')))
+  t.same(parseRoute('#/lineage/key:ab?direction=down&since=&until=5'), {
+    ...{ view: 'lineage', about: 'key:ab', direction: 'down' },
+    ...{ since: '', until: '5' },
+  })
+  t.equal(preview(toUtf8('line\n'), 10), 'line\n')
+  t.equal(
+    preview(toUtf8('a\u202eb'), 10),
+    '61 e2 80 ae 62',
+    'text that would be shown in another order is not shown as text',
+  )
   t.end()
 })

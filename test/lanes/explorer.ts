@@ -5,10 +5,11 @@
  *   npm exec -- node test/lanes/explorer.ts
  */
 import { startChromium } from './chromium.ts'
-import { judgeAccess, judgeKeyboard } from './explorer/access.ts'
+import { judgeAccess } from './explorer/access.ts'
 import { judgeChain } from './explorer/chain.ts'
 import { judgeFiles } from './explorer/files.ts'
 import { judgeFork } from './explorer/fork.ts'
+import { judgeKeyboard } from './explorer/keyboard.ts'
 import { judgeLarge } from './explorer/large.ts'
 import { judgeLies } from './explorer/lies.ts'
 import { judgeLineage, judgeLineageLies } from './explorer/lineage.ts'

@@ -35,6 +35,12 @@ export function LineageView({ about, direction, since, until }: Omit<Asked, 'vie
               from then on. Empty the field to see everything.
             </p>
           )}
+          {about === '' && (
+            <p class="quiet">
+              An artifact is a file, known by its digest: choose one, and it is hashed here and not sent. The artifacts
+              of an event lead here as well, and so does the key that signed it.
+            </p>
+          )}
           {about !== '' && <Asking about={about} direction={direction} since={from} until={until ?? ''} />}
         </>
       )}

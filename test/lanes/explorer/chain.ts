@@ -13,6 +13,7 @@ import { Actor, envelope, redactionRequest } from '../../support/actors.ts'
 import { copyOf, listed, restoreInto } from '../../support/copies.ts'
 import { makeEventLog } from '../../support/server.ts'
 import { check, initRaw, type Server, startServer, tempFolder } from '../lane.ts'
+import { judgeLooks } from './access.ts'
 import { Liar } from './liar.ts'
 import { resource, step } from './log.ts'
 import { ExplorerPage } from './page.ts'
@@ -96,6 +97,19 @@ export async function judgeChain(browser: Browser): Promise<void> {
   check('and does so when it is built from every entry', String(built) === String(reached), built.join(', '))
   check('the console is empty', explorer.complaints.length === 0, explorer.complaints.join('\n'))
   await explorer.close()
+  const { server, trust } = chained
+  const hashes = ['#/', '#/log/raw', '#/log/raw/254', `#/log/old/${REDACTED}`, `#/log/old/${LOST}`, '#/log/next']
+  const looks = [
+    { theme: 'light', width: 1200 },
+    { theme: 'dark', width: 390 },
+  ] as const
+  await judgeLooks(
+    browser,
+    'chain',
+    { url: server.url, trust },
+    hashes.map((hash) => ({ hash })),
+    looks,
+  )
   await judgeLies(browser, chained)
   await chained.server.stop()
 }
