@@ -9,7 +9,7 @@ import { type Api, ApiError } from './api.ts'
 import { type CheckedEntry, checkEntries } from './entries.ts'
 import type { Head, ListedLog } from './head.ts'
 import { checkRedaction, missingDocument } from './redaction-check.ts'
-import { many, messageOf, type Step } from './verdict.ts'
+import { many, type Step, sentenceOf } from './verdict.ts'
 
 export interface CheckedEvent {
   readonly checked: CheckedEntry
@@ -125,7 +125,7 @@ async function checkEvidence(
       ...{ evidence, file },
     }
   } catch (error) {
-    return { steps: [{ title: SIGNED, state: 'failed', detail: `${messageOf(error)}.` }] }
+    return { steps: [{ title: SIGNED, state: 'failed', detail: sentenceOf(error) }] }
   }
 }
 

@@ -21,7 +21,7 @@ import { type FileReport, type NamedKeys, noKey, signedBy } from './file-report.
 import { checkWitnesses } from './head.ts'
 import { checkReceipt } from './receipt-check.ts'
 import type { Trust } from './trust.ts'
-import { messageOf, type Step } from './verdict.ts'
+import { type Step, sentenceOf } from './verdict.ts'
 
 export interface Beside {
   /** Everything that was dropped together. */
@@ -55,7 +55,7 @@ const NO_PROOF: readonly Code[] = [
 
 function failure(error: unknown): Step {
   const code = error instanceof TreelineError ? error.code : undefined
-  const detail = `${messageOf(error)}.`
+  const detail = sentenceOf(error)
   if (code === 'UNVERIFIED_NOTE') return { title: 'The head in it is signed by the log', state: 'failed', detail }
   if (code !== undefined && NO_PROOF.includes(code)) return { title: 'It proves what it says', state: 'failed', detail }
   return { title: 'The log holds only what its policy allows', state: 'failed', detail }
@@ -183,7 +183,7 @@ function checkFault(name: string, bytes: Uint8Array, trust: Trust): FileReport {
       name,
       what: 'Evidence of a fault',
       facts: [],
-      steps: [{ title, state: 'failed', detail: `${messageOf(error)}.` }],
+      steps: [{ title, state: 'failed', detail: sentenceOf(error) }],
     }
   }
 }

@@ -7,7 +7,7 @@ import type { Found } from './look-up.ts'
 import { eventHref, lineageHref } from './route.ts'
 import { useSession } from './session.ts'
 import { Badge, Digest, Mark, Steps, Time, Verdict } from './ui.tsx'
-import { many, verdictOf } from './verdict.ts'
+import { many, tally, verdictOf, worst } from './verdict.ts'
 
 /** Up to here each has a panel of its own. */
 const FEW = 3
@@ -54,16 +54,15 @@ export function FileResults({ examined: { reports, trust, others } }: { examined
 }
 
 function Count({ reports, others }: { reports: readonly FileReport[]; others: readonly OtherFile[] }): JSX.Element {
-  const count = (state: string) => reports.filter(({ steps }) => verdictOf(steps) === state).length
-  const [failed, unverified] = [count('failed'), count('unverified')]
-  const state = failed > 0 ? 'failed' : unverified > 0 ? 'unverified' : 'verified'
+  const states = reports.map(({ steps }) => verdictOf(steps))
+  const state = worst(states)
   return (
     <div class={`verdict ${state}`} role="status" data-state={state}>
       <Badge state={state} />
       <p>
         {state === 'verified'
           ? `All ${reports.length} files that are evidence are verified.`
-          : `Of ${reports.length} files that are evidence ${count('verified')} are verified, ${unverified} are not, and ${failed} failed.`}{' '}
+          : `${reports.length} files that are evidence: ${tally(states)}.`}{' '}
         {others.length > 0 && `No evidence, and not verified: ${others.map(({ name }) => name).join(', ')}.`}
       </p>
     </div>

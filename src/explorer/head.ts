@@ -11,7 +11,7 @@ import { quorumMet, type VerifiedCheckpoint, verifyCheckpoint, withoutQuorum } f
 import type { Api } from './api.ts'
 import { TileReader } from './tile-reader.ts'
 import type { LogTrust, Trust } from './trust.ts'
-import { messageOf, type Step } from './verdict.ts'
+import { messageOf, type Step, sentenceOf } from './verdict.ts'
 
 export type ListedLog = LogList[number]
 
@@ -72,7 +72,7 @@ function checkSignature(
     const detail = `Its signature verifies with the key that this server names for ${log.origin}. That key is not pinned: a server that lies could have made one up.`
     return { verified, step: { title, state: 'unverified', detail } }
   } catch (error) {
-    return { step: { title, state: 'failed', detail: `${messageOf(error)}.` } }
+    return { step: { title, state: 'failed', detail: sentenceOf(error) } }
   }
 }
 

@@ -6,6 +6,7 @@ import { typeName } from './lineage-node.tsx'
 import { MarkList } from './mark-list.tsx'
 import { eventHref, lineageHref } from './route.ts'
 import { Badge, Digest, Mark, Time } from './ui.tsx'
+import { many, tally } from './verdict.ts'
 
 export function ShownLineage({ checked, ofKey }: { checked: CheckedLineage; ofKey: boolean }): JSX.Element {
   const { lineage, source, hidden } = checked
@@ -44,16 +45,15 @@ export function ShownLineage({ checked, ofKey }: { checked: CheckedLineage; ofKe
 
 function LineageVerdict({ checked, ofKey }: { checked: CheckedLineage; ofKey: boolean }): JSX.Element {
   const { lineage, state, source, states } = checked
-  const count = (wanted: string) => [...states.values()].filter((one) => one.state === wanted).length
-  const [verified, unverified, failed] = [count('verified'), count('unverified'), count('failed')]
+  const all = [...states.values()].map((one) => one.state)
   const nodes = lineage.artifacts.length + lineage.events.length
   return (
     <div class={`verdict ${state}`} role="status" data-state={state}>
       <Badge state={state} />
       <p>
-        {verified === states.size
+        {all.every((one) => one === 'verified')
           ? `${states.size === 1 ? 'The one event is' : `All ${states.size} events are`} verified.`
-          : `Of ${states.size} events ${verified} are verified, ${unverified} are not, and ${failed} failed.`}{' '}
+          : `${many(states.size, 'event')}: ${tally(all)}.`}{' '}
         {source === 'scan'
           ? 'Built here from every entry, up to the published heads: no event that shows these artifacts is missing.'
           : 'That the server left out no event is its word.'}

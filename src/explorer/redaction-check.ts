@@ -41,7 +41,7 @@ export function missingDocument({ restored }: Pick<ListedLog, 'restored'>, index
     ? {
         title,
         state: 'unverified',
-        detail: `It is missing, and no entry redacted it: the copy that this log was restored from did not have it. Whoever signed entry ${index}, or has its evidence, still has the document.`,
+        detail: `It is missing, and no entry redacted it: the copy that this log was restored from did not have it. That is a loss. Whoever signed entry ${index}, or keeps its evidence, may still have the document.`,
       }
     : {
         title,

@@ -15,7 +15,7 @@ import type { KnownFile } from './file-kind.ts'
 import { type FileReport, type NamedKeys, noKey, signedBy } from './file-report.ts'
 import { checkWitnesses } from './head.ts'
 import type { Trust } from './trust.ts'
-import { many, messageOf, type Step, verdictOf } from './verdict.ts'
+import { many, type Step, sentenceOf, verdictOf } from './verdict.ts'
 
 const objects = (value: unknown): readonly JsonObject[] => (Array.isArray(value) ? value.filter(isObject) : [])
 const idOf = ({ log, index }: JsonObject): string => `${log} ${index}`
@@ -169,7 +169,7 @@ function checkHead({ log, origin, checkpoint, consistency }: JsonObject, trust: 
     }
   } catch (error) {
     return {
-      steps: steps({ title: 'The head is signed by the log', state: 'failed', detail: `${messageOf(error)}.` }),
+      steps: steps({ title: 'The head is signed by the log', state: 'failed', detail: sentenceOf(error) }),
       consistency: proofs,
     }
   }

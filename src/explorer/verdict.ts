@@ -21,6 +21,21 @@ export const verdictOf = (steps: readonly Step[]): State => worst(steps.map(({ s
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
+/** The same as a sentence. */
+export function sentenceOf(error: unknown): string {
+  const message = messageOf(error)
+  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`
+}
+
+/** How many of which state, without those that there are none of. */
+export function tally(states: readonly State[]): string {
+  const of = (state: State, word: string) => {
+    const count = states.filter((one) => one === state).length
+    return count === 0 ? [] : [`${count} ${word}`]
+  }
+  return [...of('verified', 'verified'), ...of('unverified', 'not verified'), ...of('failed', 'failed')].join(', ')
+}
+
 /** With the word for them, in the singular where it is one. */
 export const many = (count: number, one: string, more = `${one}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? one : more}`

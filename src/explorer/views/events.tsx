@@ -106,7 +106,7 @@ function Summary({ page: { head, rows, completeTo }, filtered }: { page: EventsP
   const failed = rows.filter((row) => row.state === 'failed')
   const text =
     failed.length > 0
-      ? `${failed.length} of these ${rows.length} entries are not what the tree holds, or not what was asked for: ${failed.map(({ index }) => index).join(', ')}.`
+      ? `Of these ${many(rows.length, 'entry', 'entries')} ${failed.length} ${failed.length === 1 ? 'is' : 'are'} not what the tree holds, or not what was asked for: ${failed.map(({ index }) => index).join(', ')}.`
       : `${rows.length === 1 ? 'This entry' : `Each of these ${rows.length} entries`} was hashed here and led to the root of the published head of ${many(head.size, 'entry', 'entries')}. Open ${rows.length === 1 ? 'it' : 'one'} to have its signature checked too.`
   return (
     <div class={`verdict ${state}`} role="status" data-state={state}>
