@@ -12,7 +12,7 @@ import { judgeFork } from './explorer/fork.ts'
 import { judgeKeyboard } from './explorer/keyboard.ts'
 import { judgeLarge } from './explorer/large.ts'
 import { judgeLies } from './explorer/lies.ts'
-import { judgeLineage, judgeLineageLies } from './explorer/lineage.ts'
+import { judgeKeyLies, judgeLineage, judgeLineageLies } from './explorer/lineage.ts'
 import { startShown } from './explorer/log.ts'
 import { judgeOffline } from './explorer/offline.ts'
 import { judgeReport } from './explorer/report.ts'
@@ -34,6 +34,7 @@ await lane(async () => {
     await judgeReport(browser, shown)
     await judgeLineage(browser, shown)
     await judgeLineageLies(browser, shown)
+    await judgeKeyLies(browser, shown)
     await judgeLies(browser, shown)
     await judgeAccess(browser, shown)
     await judgeKeyboard(browser, shown)

@@ -55,3 +55,40 @@ export async function judgeLineageLies(browser: Browser, { url, trust, model }: 
   await explorer.close()
   liar.close()
 }
+
+/** A server that answers for a key what was asked of another one, or of another time, or less than it signed. */
+export async function judgeKeyLies(browser: Browser, { url, trust }: Shown): Promise<void> {
+  const get = async <T>(path: string) => (await (await fetch(`${url}/models/v1/${path}`)).json()) as T
+  const { policy } = await get<{ policy: { signers: { id: string; name: string }[] } }>('policy')
+  const [trainer, evaluator] = ['trainer', 'evaluator'].map(
+    (name) => policy.signers.find((one) => one.name === name)!.id,
+  )
+  const [since, before] = [
+    (await get<{ time: number }>('events/285')).time,
+    (await get<{ time: number }>('events/200')).time,
+  ]
+  const told = (key: string, from: number) =>
+    get<{ edges: { role: string }[] }>(`lineage?signer=${key}&direction=down&since=${from}&depth=24&limit=400`)
+  const liar = await Liar.before(url)
+  const explorer = await ExplorerPage.open(browser, liar.url, { trust })
+  const verdict = async (answer?: object): Promise<string> => {
+    liar.lie = ({ path }) =>
+      answer !== undefined && path.includes('/v1/lineage?') ? JSON.stringify(answer) : undefined
+    await explorer.go('#/trust')
+    return explorer.verdict(`#/lineage/key:${trainer}?direction=down&since=${since}`)
+  }
+  check('what a key reached is verified', (await verdict()) === 'verified', await explorer.text())
+  const says = async (why: string) => (await explorer.text()).includes(why)
+  const foreign = await verdict(await told(evaluator!, since))
+  check('events of another key fail', foreign === 'failed' && (await says('did not sign it')), await explorer.text())
+  const early = await verdict(await told(trainer!, before))
+  check('events of another time fail', early === 'failed' && (await says('not of the time')), await explorer.text())
+  const less = await told(trainer!, since)
+  less.edges.splice(
+    less.edges.findIndex(({ role }) => role === 'produced'),
+    1,
+  )
+  check('what it produced and the answer leaves out fails', (await verdict(less)) === 'failed', await explorer.text())
+  await explorer.close()
+  liar.close()
+}
