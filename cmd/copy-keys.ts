@@ -18,7 +18,10 @@ export const COPY_KEY_FLAGS: readonly Flag[] = [
 ]
 
 /** The one log of a policy that is meant. Throws USAGE. */
-export function logOf({ logs }: WitnessPolicy, origin: string | undefined): WitnessPolicy['logs'][number] {
+export function logOf(
+  { logs }: Pick<WitnessPolicy, 'logs'>,
+  origin: string | undefined,
+): WitnessPolicy['logs'][number] {
   const named = logs.filter(({ key }) => origin === undefined || key.name === origin)
   const [log, ...more] = named
   if (log === undefined) throw usage(`the trust file has no log ${origin ?? ''}`)

@@ -433,6 +433,14 @@ export interface Lineage {
     role: 'produced' | 'consumed' | 'examined' | 'file'
   }[]
   /**
+   * Of a key whose events begin at a moment: the one that was asked for, or else compromisedSince.
+   */
+  since?: number
+  /**
+   * Of a key: since when write policies in force doubt it, the earliest moment of the logs that were looked at. Absent where none says so.
+   */
+  compromisedSince?: number
+  /**
    * The logs that were looked at: all that the reader may read.
    */
   logs: {
@@ -446,6 +454,10 @@ export interface Lineage {
      * A signed note of at least that size.
      */
     checkpoint: string
+    /**
+     * Whether the reader has the scope payload there: without it, what stands only in payloads is left out.
+     */
+    payload: boolean
   }[]
 }
 /**

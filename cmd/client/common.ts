@@ -7,6 +7,7 @@ import { parseReceipt } from '../../src/client/receipts.ts'
 import { readSecretFile } from '../../src/client/secret-file.ts'
 import { SigningKey } from '../../src/client/signing-key.ts'
 import { Transport, type TransportOptions } from '../../src/client/transport.ts'
+import { requireApart } from '../../src/client/trusted-log.ts'
 import { fromUtf8, parseSize } from '../../src/core/bytes.ts'
 import { type PublicKey, parsePublicKeyPem } from '../../src/core/keys.ts'
 import { parseWitnessPolicy, type WitnessPolicy } from '../../src/core/witness-policy.ts'
@@ -36,6 +37,12 @@ export const KEY_FLAG: Flag = {
   value: 'FILE',
   help: 'a private key to sign with',
   required: true,
+  multiple: true,
+}
+/** Of commands that read: logs need not have the same witnesses. */
+export const TRUSTS_FLAG: Flag = {
+  ...TRUST_FLAG,
+  help: 'C2SP policy of log keys, witnesses and quorum: see treeline trust; one more for each log with a quorum of its own',
   multiple: true,
 }
 export const JSON_FLAG: Flag = { name: 'json', help: 'print JSON' }
@@ -68,6 +75,10 @@ export function transportOptions(options: Options, url = options.need('log')): T
 }
 
 export const readTrust = (options: Options): WitnessPolicy => parseWitnessPolicy(readInput(options.need('trust')))
+
+/** Throws USAGE for policies that have a log in common. */
+export const readTrusts = (options: Options): readonly WitnessPolicy[] =>
+  requireApart(options.all('trust').map((file) => parseWitnessPolicy(readInput(file))))
 
 /** Throws USAGE when there is none, and for one that others may read. */
 export function readKeys(options: Options): SigningKey[] {

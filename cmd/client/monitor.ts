@@ -4,10 +4,11 @@ import { type Look, look, type News, type Watch } from '../../src/client/monitor
 import { parseQuery } from '../../src/client/query.ts'
 import { sayEntry } from '../../src/client/timeline.ts'
 import type { Transport } from '../../src/client/transport.ts'
-import { stateFolder, trustedOrigin } from '../../src/client/trusted-log.ts'
+import { stateFolder, trustedLog } from '../../src/client/trusted-log.ts'
 import { TreelineError } from '../../src/core/errors.ts'
+import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { type Command, EXIT, exitOf, type Flag, type Options, printable, usage } from '../cli.ts'
-import { JSON_FLAG, LOG_FLAGS, readTrust, STATE_FLAG, TRUST_FLAG, withTransport } from './common.ts'
+import { JSON_FLAG, LOG_FLAGS, readTrusts, STATE_FLAG, TRUSTS_FLAG, withTransport } from './common.ts'
 import { sayOldHead } from './verified-log.ts'
 
 /** Each is a filter by itself. */
@@ -24,7 +25,7 @@ export const monitorCommand: Command = {
     'Verifies that a log only grew and has what it gave receipts for, and tells what is new of what is watched (exit 10).',
   flags: [
     ...LOG_FLAGS,
-    TRUST_FLAG,
+    TRUSTS_FLAG,
     { ...STATE_FLAG, help: 'where it remembers, and where receipts are kept' },
     ...WATCH_FLAGS,
     { name: 'from', value: 'INDEX', help: 'the first time, begin there instead of at the end' },
@@ -60,13 +61,14 @@ class Monitor {
   readonly #options: Options
   readonly #origin: string
   readonly #watches: readonly Watch[]
-  readonly #trust: ReturnType<typeof readTrust>
+  readonly #trust: WitnessPolicy
   readonly #from: number | undefined
 
   constructor(options: Options) {
     this.#options = options
-    this.#trust = readTrust(options)
-    this.#origin = trustedOrigin(this.#trust, options.need('log'))
+    const { origin, trust } = trustedLog(readTrusts(options), options.need('log'))
+    this.#origin = origin
+    this.#trust = trust
     this.#watches = WATCH_FLAGS.flatMap(({ name }) =>
       options.all(name).map((value) => ({ name: `${name} ${value}`, query: parseQuery({ [name]: value }) })),
     )

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchEntry, fetchProof } from '../../src/client/reads.ts'
 import { hashFile } from '../../src/client/statement.ts'
 import type { Transport } from '../../src/client/transport.ts'
@@ -80,22 +81,33 @@ export const evidenceCommand: Command = {
     }),
 }
 
-/** Looks through the list of events, newest page last: the log has no search yet. */
+interface Page {
+  readonly events: readonly EventText[]
+  readonly next: number | null
+  readonly completeTo: number
+  readonly checkpoint: string
+}
+
+/** How often to look whether the index has gone on, ms. */
+const INDEX_LOOK = 100
+
+/** The index of the server also knows artifacts that stand only in payloads, and files of manifests. */
 async function wantedIndex(transport: Transport, options: Options, operands: readonly string[]): Promise<number> {
   const artifact = options.get('artifact')
   if (artifact === undefined) return indexOf(oneOperand(operands, 'INDEX or RECEIPT'))
   if (operands.length > 0) throw usage('give either an INDEX or --artifact')
   const digest = await hashFile(artifact)
-  let found: number | undefined
-  for (let from: number | null = 0; from !== null; ) {
-    const page: { events: readonly EventText[]; next: number | null } = await transport.json(
-      `v1/events?from=${from}&limit=1000`,
-    )
-    for (const { index, artifacts } of page.events) if (artifacts.some((one) => one.digest === digest)) found = index
-    from = page.next
+  const path = `v1/events?artifact=sha256:${digest}&order=desc&limit=1`
+  const end = performance.now() + transport.patience
+  for (let at = ''; ; ) {
+    const { events, next, completeTo, checkpoint }: Page = await transport.json(`${path}${at}`)
+    if (events[0] !== undefined) return events[0].index
+    // The index runs behind the log, and a page ends early where the server is short of time.
+    const whole = next === null && completeTo >= Number(checkpoint.split('\n')[1])
+    if (whole || performance.now() > end) throw usage(`no event of the log names the digest of ${artifact} (${digest})`)
+    if (next === null) await sleep(INDEX_LOOK)
+    at = next === null ? '' : `&from=${next}`
   }
-  if (found === undefined) throw usage(`no event of the log shows the digest of ${artifact} (${digest})`)
-  return found
 }
 
 function readable(event: EventText): string[] {

@@ -3,8 +3,9 @@ import { parseTime, type Query } from '../../src/client/query.ts'
 import { decodeAt, type VerifiedLog } from '../../src/client/scan.ts'
 import { envelopeOf, type FoundEntry, search } from '../../src/client/search.ts'
 import { entryLine, sayEntry } from '../../src/client/timeline.ts'
+import { sayIndexes, Unread } from '../../src/client/unread.ts'
 import { parseSize } from '../../src/core/bytes.ts'
-import { EVENT } from '../../src/core/entry.ts'
+import { EVENT, REDACTION } from '../../src/core/entry.ts'
 import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
 import { progressBar } from '../progress.ts'
 import { JSON_FLAG } from './common.ts'
@@ -27,36 +28,56 @@ export const replayCommand: Command = {
     if (operands.length > 0) throw usage(`replay takes no ${operands[0]}`)
     if (options.is('payloads') && !options.is('json')) throw usage('--payloads goes with --json')
     const query = readQuery(options)
-    return withVerifiedLog(options, async (log, trust) => {
+    return withVerifiedLog(options, async (log, trust, transport) => {
       const to = await endOf(log, options.get('to'))
       const from = Math.min(options.integer('from', 0, Number.MAX_SAFE_INTEGER), to)
-      const { found, unsure } = await print(options, log, query, from, to)
+      const { found, unread } = await print(options, log, query, from, to)
       console.error(`treeline: verified: ${found} of the entries ${from} to ${to} ${sayHead(log, trust)}`)
-      if (unsure > 0) console.error(`treeline: ${sayUnsure(unsure)}`)
+      for (const line of await sayUnread(log, unread, transport === undefined)) console.error(`treeline: ${line}`)
       return EXIT.done
     })
   },
 }
 
-export const sayUnsure = (count: number): string =>
-  `of ${count} of them nobody can say whether they belong here: that stands in a payload which is redacted or lost`
+/** Which of what was printed may not belong here. A copy may have payloads that are sealed. */
+export async function sayUnread(log: VerifiedLog, unread: Unread, copy: boolean): Promise<string[]> {
+  if (unread.size === 0) return []
+  for await (const { entry } of search(log, [{ kind: REDACTION }]))
+    if (entry.kind === REDACTION) unread.redacted(entry.indexes)
+  const { closed, redacted, missing } = unread.events()
+  const say = (indexes: readonly number[], why: string): string[] =>
+    indexes.length === 0
+      ? []
+      : [`of ${indexes.length} of them nobody can say whether they belong here (${sayIndexes(indexes)}): ${why}`]
+  return [
+    ...say(redacted, 'that stood in a payload which was redacted'),
+    ...say(closed, 'that stands in a payload which the token does not open'),
+    ...say(
+      missing,
+      copy
+        ? 'that stands in a payload which the copy does not have, or has sealed (--keys)'
+        : 'that stands in a payload which is not served, though no redaction of the log names it: it is lost, or the server hides it',
+    ),
+  ]
+}
 
 async function print(options: Options, log: VerifiedLog, query: Query, from: number, to: number) {
   const [asJson, payloads] = [options.is('json'), options.is('payloads')]
   const policies = new Policies(log)
   const bar = progressBar('reading')
-  let [found, unsure] = [0, 0]
+  const unread = new Unread()
+  let found = 0
   try {
     for await (const one of search(log, [query], { from, to, policies, progress: bar.update })) {
       const line = await lineOf(log, policies, one, payloads)
       await write(asJson ? JSON.stringify(line) : sayEntry(line).map(printable).join('\n'))
       found++
-      if (!one.sure) unsure++
+      if (one.unread !== undefined) unread.add(one.index, one.unread)
     }
   } finally {
     bar.stop()
   }
-  return { found, unsure }
+  return { found, unread }
 }
 
 export async function lineOf(log: VerifiedLog, policies: Policies, found: FoundEntry, payloads: boolean) {

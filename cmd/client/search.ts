@@ -4,11 +4,12 @@ import type { Query } from '../../src/client/query.ts'
 import { search } from '../../src/client/search.ts'
 import { type EntryLine, sayEntry } from '../../src/client/timeline.ts'
 import type { Transport } from '../../src/client/transport.ts'
+import { Unread } from '../../src/client/unread.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
 import { progressBar } from '../progress.ts'
 import { JSON_FLAG, withTransport } from './common.ts'
-import { lineOf, sayUnsure, write } from './replay.ts'
+import { lineOf, sayUnread, write } from './replay.ts'
 import { QUERY_FLAGS, readQuery, SOURCE_FLAGS, sayHead, withVerifiedLog } from './verified-log.ts'
 
 export const searchCommand: Command = {
@@ -21,7 +22,7 @@ export const searchCommand: Command = {
     { name: 'limit', value: 'N', help: 'at most so many, without --complete', default: '1000' },
     {
       name: 'complete',
-      help: 'read the whole log, verify it, print what matches, and hold the answer of the server against it; takes --trust',
+      help: 'read the whole log, verify it, print what matches, and hold the answer of the server against it (not with --text, for which every payload is read); takes --trust',
     },
     { ...JSON_FLAG, help: 'a JSON document on each line' },
   ],
@@ -29,8 +30,6 @@ export const searchCommand: Command = {
     if (operands.length > 0) throw usage(`search takes no ${operands[0]}`)
     const query = readQuery(options)
     if (!options.is('complete')) return withTransport(options, (transport) => asTold(options, transport, query))
-    // The server looks for words, and only payloads have them: what it should have found is not ours to say.
-    if (query.text !== undefined) throw usage('--complete takes no --text: treeline replay --text reads every payload')
     return complete(options, query)
   },
 }
@@ -56,13 +55,15 @@ function sayListed(event: ListedEvent): string[] {
 function complete(options: Options, query: Query): Promise<number> {
   return withVerifiedLog(options, async (log, trust, transport) => {
     const policies = new Policies(log)
-    const [found, unsure]: [number[], number[]] = [[], []]
+    const [found, unread]: [number[], Unread] = [[], new Unread()]
+    const unsure: number[] = []
     const bar = progressBar('reading')
     try {
       for await (const one of search(log, [query], { policies, progress: bar.update })) {
         const line = await lineOf(log, policies, one, false)
         await write(options.is('json') ? JSON.stringify(line) : sayEntry(line).map(printable).join('\n'))
         ;(one.sure ? found : unsure).push(one.index)
+        if (one.unread !== undefined) unread.add(one.index, one.unread)
       }
     } finally {
       bar.stop()
@@ -70,7 +71,12 @@ function complete(options: Options, query: Query): Promise<number> {
     console.error(
       `treeline: verified: these ${found.length + unsure.length} entries, and no other, ${sayHead(log, trust)}`,
     )
-    if (unsure.length > 0) console.error(`treeline: ${sayUnsure(unsure.length)}`)
+    for (const line of await sayUnread(log, unread, false)) console.error(`treeline: ${line}`)
+    if (query.text !== undefined) {
+      // It looks for words, each by itself, and we for a text: what it should have found is not ours to say.
+      console.error('treeline: the server looks for words, not for a text: there is no answer of its own to compare')
+      return EXIT.done
+    }
     const listing = await answerOf(transport!, query)
     if (listing === undefined) {
       console.error('treeline: the server does not know these filters, so there is no answer of its own to compare')

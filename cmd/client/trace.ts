@@ -7,10 +7,11 @@ import { parseTime } from '../../src/client/query.ts'
 import { fetchPolicyIndex } from '../../src/client/reads.ts'
 import { formatReport } from '../../src/client/report.ts'
 import { hashFile } from '../../src/client/statement.ts'
-import { type Trace, trace } from '../../src/client/trace.ts'
+import { isClosedLog, type Trace, trace } from '../../src/client/trace.ts'
 import { Transport } from '../../src/client/transport.ts'
-import { trustedOrigin } from '../../src/client/trusted-log.ts'
+import { pinnedLogs, trustedOrigin } from '../../src/client/trusted-log.ts'
 import { verifyFile } from '../../src/client/verify.ts'
+import { fromUtf8 } from '../../src/core/bytes.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import type { Signer } from '../../src/core/write-policy.ts'
 import { type Command, EXIT, type Flag, type Options, printable, usage } from '../cli.ts'
@@ -20,15 +21,15 @@ import {
   LOG_FLAGS,
   oneOperand,
   readPublicKey,
-  readTrust,
+  readTrusts,
   STATE_FLAG,
-  TRUST_FLAG,
+  TRUSTS_FLAG,
   transportOptions,
 } from './common.ts'
 
 const TRACE_FLAGS: readonly Flag[] = [
   ...LOG_FLAGS,
-  TRUST_FLAG,
+  TRUSTS_FLAG,
   { ...STATE_FLAG, help: 'where the newest checkpoint that was seen of each log is kept: an older one is noticed' },
   { name: 'depth', value: 'N', help: 'the most steps from the start', default: '64' },
   { name: 'limit', value: 'N', help: 'the most artifacts and events', default: '1000' },
@@ -98,32 +99,62 @@ async function artifactOf(text: string): Promise<string> {
   return `${algorithm}:${digest.toLowerCase()}`
 }
 
-/** A key, and from when on the policy in force doubts it: proved, not the word of the server. */
+/**
+ * A key, and from when on write policies in force doubt it: proved, not the word of the server. The policies of all logs of the server that are
+ * trusted are read: a restored log takes no suspension any more, its successor does.
+ */
 async function signerOf(
   options: Options,
   text: string,
 ): Promise<{ readonly id: string; readonly compromisedSince: number | null }> {
   const wanted = existsSync(text) ? readPublicKey(text).id : text
-  const signers = await signersOf(options)
-  const found = signers.find(({ key, name }) => key.id === wanted.toLowerCase() || name === wanted)
-  const compromisedSince = found?.suspended?.compromisedSince ?? null
-  if (found !== undefined) return { id: found.key.id, compromisedSince }
-  if (/^[0-9a-f]{64}$/.test(wanted)) return { id: wanted, compromisedSince }
-  throw usage(`${text} is neither the id of a key, nor its file, nor a signer of the write policy in force`)
+  const logs = await signersOf(options)
+  const named = logs.flatMap(({ log, signers }) =>
+    signers
+      .filter(({ key, name }) => key.id === wanted.toLowerCase() || name === wanted)
+      .map(({ key }) => ({ log, key })),
+  )
+  const id = named[0]?.key.id ?? wanted.toLowerCase()
+  if (!/^[0-9a-f]{64}$/.test(id))
+    throw usage(`${text} is neither the id of a key, nor its file, nor a signer of a write policy in force`)
+  for (const { log, key } of named)
+    if (key.id !== id)
+      console.error(`treeline: in ${log} ${printable(text)} is another key, ${key.id}: ask for that too`)
+  const doubts = logs.flatMap(({ log, signers }) =>
+    signers.flatMap(({ key, suspended }) => {
+      const since = suspended?.compromisedSince ?? null
+      return key.id === id && since !== null ? [{ log, since }] : []
+    }),
+  )
+  const [first] = doubts.sort((a, b) => a.since - b.since)
+  if (doubts.length > 1)
+    for (const { log, since } of doubts)
+      console.error(`treeline: the write policy of ${log} doubts the key since ${new Date(since).toISOString()}`)
+  return { id, compromisedSince: first?.since ?? null }
 }
 
-async function signersOf(options: Options): Promise<readonly Signer[]> {
-  const trust = readTrust(options)
-  const transport = new Transport(transportOptions(options))
-  try {
-    const index = await fetchPolicyIndex(transport)
-    const verified = verifyFile({ file: await transport.get(`v1/evidence/${index}`), trust })
-    if (verified.kind !== 'evidence')
-      throw new TreelineError('INVALID_PROOF', 'the log gives no evidence of its policy')
-    return verified.evidence.policy.policy.signers
-  } finally {
-    await transport.close()
+/** By the policies in force, the log that is asked first. */
+async function signersOf(
+  options: Options,
+): Promise<readonly { readonly log: string; readonly signers: readonly Signer[] }[]> {
+  const { base, name, known, trust, connection } = serverOf(options)
+  const found: { log: string; signers: readonly Signer[] }[] = []
+  for (const log of [name, ...[...known.keys()].filter((other) => other !== name)]) {
+    const transport = new Transport({ ...connection, url: `${base}/${log}` })
+    try {
+      const index = await fetchPolicyIndex(transport)
+      const verified = verifyFile({ file: await transport.get(`v1/evidence/${index}`), trust })
+      if (verified.kind !== 'evidence')
+        throw new TreelineError('INVALID_PROOF', 'the log gives no evidence of its policy')
+      found.push({ log, signers: verified.evidence.policy.policy.signers })
+    } catch (error) {
+      // A raw log has no policy; what may not be read is said when the lineage is asked for.
+      if (log === name || !(error instanceof TreelineError) || !isClosedLog(error)) throw error
+    } finally {
+      await transport.close()
+    }
   }
+  return found
 }
 
 async function answer(options: Options, question: Question): Promise<number> {
@@ -132,40 +163,67 @@ async function answer(options: Options, question: Question): Promise<number> {
   const folder = options.get('report')
   if (folder !== undefined) requireEmpty(folder)
   const traced = await ask(options, question)
-  const { lineage, faults, notices } = traced
+  const { lineage, logs, faults, gaps, notices } = traced
   if (folder !== undefined) writeReport(folder, traced)
-  if (first === 'json') console.log(JSON.stringify({ question, lineage, faults, notices }, null, 1))
+  if (first === 'json')
+    console.log(JSON.stringify({ question, logs: logs.map(describeLog), lineage, faults, gaps, notices }, null, 1))
   else if (first === 'dot') process.stdout.write(formatDot(lineage))
-  else if (first === 'prov') console.log(JSON.stringify(formatProv(lineage), null, 1))
+  else if (first === 'prov')
+    console.log(JSON.stringify(formatProv(lineage, new Map(logs.map(({ log, origin }) => [log, origin]))), null, 1))
   else console.log(formatTable(lineage).map(printable).join('\n'))
   for (const fault of faults) console.error(`treeline: FAULT: ${printable(fault)}`)
+  for (const gap of gaps) console.error(`treeline: NOT SHOWN: ${printable(gap)}`)
   for (const notice of notices) console.error(`treeline: ${printable(notice)}`)
+  // One log is the one that was asked for.
+  if (logs.length > 1) for (const log of logs) console.error(`treeline: ${printable(sayLog(log, traced))}`)
   console.error(`treeline: ${printable(sayProved(traced))}`)
   if (folder !== undefined)
     console.error(`treeline: the report is in ${folder}: treeline verify --trust FILE ${folder}`)
-  return faults.length > 0 ? EXIT.unverified : EXIT.done
+  return faults.length + gaps.length > 0 ? EXIT.unverified : EXIT.done
 }
 
-function sayProved({ lineage: { events }, logs, faults }: Trace): string {
+type TracedLog = Trace['logs'][number]
+
+const describeLog = ({ log, origin, head, scanned }: TracedLog) => ({
+  ...{ log, origin, scanned },
+  size: Number(head.checkpoint.size),
+  checkpoint: fromUtf8(head.note),
+})
+
+/** Which log is called so here, and what vouches for it. */
+function sayLog({ log, origin, head }: TracedLog, { lineage }: Trace): string {
+  const events = lineage.events.filter((event) => event.log === log).length
+  const [, ...signers] = [...fromUtf8(head.note)!.matchAll(/^\u2014 (\S+) /gm)].map(([, name]) => name)
+  const by = signers.length === 0 ? 'signed by the log alone' : `with signatures of ${signers.join(', ')}`
+  return `${log} is ${origin}: ${events} events, under its checkpoint of size ${head.checkpoint.size}, ${by}`
+}
+
+function sayProved({ lineage: { events }, logs, faults, gaps }: Trace): string {
   const scanned = logs.filter(({ scanned }) => scanned !== null)
   const how =
     scanned.length > 0
       ? `nothing is left out of the ${scanned.map(({ log, scanned }) => `${scanned} entries of ${log}`).join(', ')}`
       : 'whether the server left something out only --complete can say'
-  return `${faults.length > 0 ? 'what is shown is' : 'verified:'} ${events.length} events, each proved by its evidence; ${how}`
+  return `${faults.length + gaps.length > 0 ? 'what is shown is' : 'verified:'} ${events.length} events, each proved by its evidence; ${how}`
 }
 
-async function ask(options: Options, question: Question): Promise<Trace> {
+/** The server of `--log`, and the logs there that are trusted: their origins by their names. */
+function serverOf(options: Options) {
   const url = options.need('log').replace(/\/$/, '')
   const [base, name] = [url.slice(0, url.lastIndexOf('/')), url.slice(url.lastIndexOf('/') + 1)]
   const connection = transportOptions(options, url)
-  const trust = readTrust(options)
+  const trust = readTrusts(options)
   const known = new Map([
-    ...trust.logs.flatMap(({ key, url: at = '' }): [string, string][] =>
+    ...pinnedLogs(trust).flatMap(({ key, url: at = '' }): [string, string][] =>
       at.startsWith(`${base}/`) ? [[at.slice(base.length + 1).replace(/\/$/, ''), key.name]] : [],
     ),
     [name, trustedOrigin(trust, url)],
   ])
+  return { base, name, known, trust, connection }
+}
+
+async function ask(options: Options, question: Question): Promise<Trace> {
+  const { base, name, known, trust, connection } = serverOf(options)
   const open = new Map<string, Transport>()
   const bar = progressBar('proving')
   try {

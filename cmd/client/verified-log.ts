@@ -4,7 +4,7 @@ import { HttpSource } from '../../src/client/http-source.ts'
 import { parseQuery, type Query } from '../../src/client/query.ts'
 import { VerifiedLog } from '../../src/client/scan.ts'
 import type { Transport } from '../../src/client/transport.ts'
-import { stateFolder, trustedOrigin } from '../../src/client/trusted-log.ts'
+import { pinnedLogs, policyFor, stateFolder, trustedLog } from '../../src/client/trusted-log.ts'
 import { seenStillAt } from '../../src/client/witness-times.ts'
 import { equal, fromUtf8 } from '../../src/core/bytes.ts'
 import { TreelineError } from '../../src/core/errors.ts'
@@ -12,7 +12,7 @@ import { parseVkey } from '../../src/core/vkey.ts'
 import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { type Flag, type Options, printable, usage } from '../cli.ts'
 import { readInput } from '../files.ts'
-import { LOG_FLAGS, readTrust, STATE_FLAG, TRUST_FLAG, withTransport } from './common.ts'
+import { LOG_FLAGS, readTrusts, STATE_FLAG, TRUSTS_FLAG, withTransport } from './common.ts'
 
 /** Filters, by the names that the server has for them. */
 export const QUERY_FLAGS: readonly Flag[] = [
@@ -23,7 +23,11 @@ export const QUERY_FLAGS: readonly Flag[] = [
   { name: 'kind', value: 'KIND', help: 'genesis, event, policy, redaction or batch' },
   { name: 'since', value: 'TIME', help: 'accepted by the log then or later, RFC 3339 or ms' },
   { name: 'until', value: 'TIME', help: 'accepted before then' },
-  { name: 'text', value: 'TEXT', help: 'with this text in the payload' },
+  {
+    name: 'text',
+    value: 'TEXT',
+    help: 'with this text in the payload, in whatever case; search without --complete looks for its words',
+  },
 ]
 
 export const readQuery = (options: Options): Query =>
@@ -32,7 +36,7 @@ export const readQuery = (options: Options): Query =>
 /** `--log` is not required: `--from-worm` may stand in its place. */
 export const SOURCE_FLAGS: readonly Flag[] = [
   ...LOG_FLAGS.map((flag) => (flag.name === 'log' ? { ...flag, required: false } : flag)),
-  TRUST_FLAG,
+  TRUSTS_FLAG,
   { ...STATE_FLAG, help: 'where the newest checkpoint that was seen of each log is kept: an older one is noticed' },
 ]
 
@@ -50,11 +54,11 @@ export async function withVerifiedLog<T>(
   options: Options,
   work: (log: VerifiedLog, trust: WitnessPolicy, transport: Transport | undefined) => Promise<T>,
 ): Promise<T> {
-  const trust = readTrust(options)
+  const trusts = readTrusts(options)
   const [url, store] = [options.get('log'), options.get('from-worm')]
-  if (store !== undefined) return withCopy(options, store, trust, (log) => work(log, trust, undefined))
+  if (store !== undefined) return withCopy(options, store, trusts, (log, trust) => work(log, trust, undefined))
   if (url === undefined) throw usage('--log URL is missing')
-  const origin = trustedOrigin(trust, url)
+  const { origin, trust } = trustedLog(trusts, url)
   return withTransport(options, async (transport) => {
     const source = new HttpSource(transport)
     const heads = new AcceptedHeads({ folder: stateFolder(options.need('state'), origin), origin, trust })
@@ -74,14 +78,15 @@ export const sayOldHead = (shown: Size, head: Size): string =>
 async function withCopy<T>(
   options: Options,
   store: string,
-  trust: WitnessPolicy,
-  work: (log: VerifiedLog) => Promise<T>,
+  trusts: readonly WitnessPolicy[],
+  work: (log: VerifiedLog, trust: WitnessPolicy) => Promise<T>,
 ): Promise<T> {
   // Only those who read a copy pay for the modules that can.
   const { logOf, openCopyKeys } = await import('../copy-keys.ts')
   const { CopySource } = await import('./copy-source.ts')
   const { logVerifier } = await import('../../witness/native-verify.ts')
-  const origin = logOf(trust, options.get('origin')).key.name
+  const origin = logOf({ logs: pinnedLogs(trusts) }, options.get('origin')).key.name
+  const trust = policyFor(trusts, origin)!
   const verifier = logVerifier(parseVkey(fromUtf8(readInput(options.need('vkey')))?.trim() ?? ''))
   const keys = openCopyKeys(options, origin)
   try {
@@ -89,7 +94,7 @@ async function withCopy<T>(
     try {
       const log = await VerifiedLog.open(source, { trust, origin })
       await compareWithSeen(options, log, trust)
-      return await work(log)
+      return await work(log, trust)
     } finally {
       await source.close()
     }

@@ -1,22 +1,24 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { findingsOf, sayFindings } from '../../src/client/findings.ts'
+import { originOf } from '../../src/client/proved-lineage.ts'
 import { verifyReport } from '../../src/client/report.ts'
 import { sayQuestion } from '../../src/client/report-instructions.ts'
 import { canonicalOf } from '../../src/client/signing-key.ts'
 import { hashFile } from '../../src/client/statement.ts'
+import { policyFor } from '../../src/client/trusted-log.ts'
 import { requireArtifact, verifyFile } from '../../src/client/verify.ts'
 import { fromHex } from '../../src/core/bytes.ts'
 import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
 import { readInput } from '../files.ts'
-import { JSON_FLAG, oneOperand, readPublicKey, readTrust, TRUST_FLAG } from './common.ts'
+import { JSON_FLAG, oneOperand, readPublicKey, readTrusts, TRUSTS_FLAG } from './common.ts'
 
 export const verifyCommand: Command = {
   name: 'verify',
   operands: 'FILE|FOLDER',
   summary: 'Verifies an evidence file, a tlog-proof, a receipt, evidence that a log is at fault, or a report, offline.',
   flags: [
-    TRUST_FLAG,
+    TRUSTS_FLAG,
     { name: 'genesis', value: 'HEX', help: "leaf hash of the log's first entry, as treeline trust showed it" },
     { name: 'artifact', value: 'FILE', help: 'the event must name the digest of this file', multiple: true },
     { name: 'entry', value: 'FILE', help: 'the entry, for a proof that does not carry it' },
@@ -30,7 +32,7 @@ export const verifyCommand: Command = {
     const file = readInput(operand)
     const entry = options.get('entry')
     const genesis = genesisOf(options.get('genesis'))
-    const trust = readTrust(options)
+    const trust = readTrusts(options)
     const envelope = envelopeOf(options)
     const verified = verifyFile({
       file,
@@ -61,7 +63,8 @@ export const verifyCommand: Command = {
       return EXIT.done
     }
     for (const artifact of artifacts) requireArtifact(verified.evidence, await hashFile(artifact))
-    const found = findingsOf(verified.evidence, trust)
+    const { evidence } = verified
+    const found = findingsOf(evidence, policyFor(trust, originOf(evidence))!)
     if (options.is('json')) console.log(JSON.stringify(found))
     else
       console.log(
@@ -77,7 +80,7 @@ export const verifyCommand: Command = {
 function verifyFolder(options: Options, folder: string): number {
   for (const flag of ['genesis', 'artifact', 'entry', 'envelope', 'public-key'])
     if (options.get(flag) !== undefined) throw usage(`--${flag} goes with a file, not with the folder of a report`)
-  const { report, events } = verifyReport(readFolder(folder), readTrust(options))
+  const { report, events } = verifyReport(readFolder(folder), readTrusts(options))
   const { lineage, faults, logs, made } = report
   if (options.is('json')) console.log(JSON.stringify({ report: report.question, made, events: events.length, faults }))
   else

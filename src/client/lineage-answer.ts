@@ -15,6 +15,8 @@ export interface AnsweredLog {
   readonly completeTo: number
   /** Signed note. */
   readonly checkpoint: string
+  /** Whether what stands only in payloads of it counts; undefined from a server of before, which does not say. */
+  readonly payload?: boolean
 }
 
 export type LineageAnswer = Lineage & { readonly logs: readonly AnsweredLog[] }
@@ -30,7 +32,8 @@ export async function fetchLineage(transport: Transport, question: Question): Pr
   const query = new URLSearchParams({ direction, depth: String(depth), limit: String(limit) })
   if (signer !== undefined) {
     query.set('signer', signer)
-    if (since !== undefined) query.set('since', String(since))
+    // Without one, the server begins where policies doubt the key; ours may be other ones.
+    query.set('since', String(since ?? 0))
     if (until !== undefined) query.set('until', String(until))
   }
   const path = artifact === undefined ? 'v1/lineage' : `v1/lineage/${artifact}`
@@ -59,12 +62,13 @@ export function parseLineage(document: unknown): LineageAnswer {
     events: list(events, 'events').map(eventOf),
     edges: list(edges, 'edges').map(edgeOf),
     logs: list(logs, 'logs').map((value) => {
-      const { log, origin, completeTo, checkpoint } = object(value, 'a log')
+      const { log, origin, completeTo, checkpoint, payload } = object(value, 'a log')
       return {
         log: logName(log),
         origin: textOf(origin, 'origin'),
         completeTo: indexOf(completeTo, 'completeTo'),
         checkpoint: textOf(checkpoint, 'checkpoint'),
+        ...(typeof payload === 'boolean' && { payload }),
       }
     }),
   }

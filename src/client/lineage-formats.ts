@@ -88,8 +88,8 @@ const quote = (text: string): string =>
 
 type Attributes = Record<string, unknown>
 
-/** https://www.w3.org/submissions/prov-json/. Events are activities, artifacts entities, keys agents; no derivation is claimed that nobody signed. */
-export function formatProv({ artifacts, events, edges }: Lineage): object {
+/** https://www.w3.org/submissions/prov-json/. Events are activities, artifacts entities, keys agents; no derivation is claimed that nobody signed. `origins` by the names of logs. */
+export function formatProv({ artifacts, events, edges }: Lineage, origins?: ReadonlyMap<string, string>): object {
   const entity: Record<string, Attributes> = {}
   for (const { id, names } of artifacts)
     entity[entityName(id)] = { 'treeline:digest': id, ...(names && { 'prov:label': names.join(', ') }) }
@@ -102,6 +102,7 @@ export function formatProv({ artifacts, events, edges }: Lineage): object {
     activity[name] = {
       'prov:type': { $: type, type: 'xsd:anyURI' },
       'treeline:log': log,
+      ...(origins?.has(log) && { 'treeline:origin': origins.get(log) }),
       'treeline:index': index,
       'treeline:logged': { $: new Date(time).toISOString(), type: 'xsd:dateTime' },
       ...(marks.length > 0 && { 'treeline:mark': sayMarks({ marks }) }),

@@ -13,10 +13,11 @@
 import { sha256 } from '#platform'
 import { equal, fromUtf8, toBase64, toHex, toUtf8 } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
+import type { VerifiedEvidence } from '../core/evidence.ts'
 import type { Lineage } from '../core/lineage.ts'
-import { verifyConsistency } from '../core/merkle.ts'
+import { type Hash, verifyConsistency } from '../core/merkle.ts'
 import { originOf, type ProvedEvent, provedLineage } from '../core/proved-lineage.ts'
-import { type VerifiedCheckpoint, verifyCheckpoint, type WitnessPolicy } from '../core/witness-policy.ts'
+import { type VerifiedCheckpoint, verifyCheckpoint } from '../core/witness-policy.ts'
 import { hashesOf } from './answer.ts'
 import { parseLineage } from './lineage-answer.ts'
 import {
@@ -31,12 +32,16 @@ import {
 import { formatHtml } from './report-html.ts'
 import { formatInstructions } from './report-instructions.ts'
 import type { Trace } from './trace.ts'
+import { policyOfNote, type Trust } from './trusted-log.ts'
 import { verifyFile } from './verify.ts'
 
 export type ReportFiles = ReadonlyMap<string, Uint8Array>
 
 /** The files of a report, by name. */
-export function formatReport({ question, lineage, events, logs, faults, notices }: Trace, made: number): ReportFiles {
+export function formatReport(
+  { question, lineage, events, logs, faults, gaps, notices }: Trace,
+  made: number,
+): ReportFiles {
   const order = <T extends { readonly log: string; readonly index: number }>(a: T, b: T): number =>
     a.log < b.log ? -1 : a.log > b.log ? 1 : a.index - b.index
   const report: Report = {
@@ -60,7 +65,7 @@ export function formatReport({ question, lineage, events, logs, faults, notices 
       }))
       .sort(order),
     faults,
-    notices,
+    notices: [...gaps, ...notices],
   }
   const files = new Map([['report.json', toUtf8(`${JSON.stringify(report, null, 1)}\n`)], ...derivedFiles(report)])
   for (const { log, evidence, file } of events) files.set(evidenceName(log, evidence.index), file)
@@ -85,7 +90,7 @@ export interface VerifiedReport {
  * No network, no clock. Throws INVALID_PROOF, naming what is wrong, MALFORMED_… for broken evidence, and UNVERIFIED_NOTE for what the trust
  * policy does not accept.
  */
-export function verifyReport(files: ReportFiles, trust: WitnessPolicy): VerifiedReport {
+export function verifyReport(files: ReportFiles, trust: Trust): VerifiedReport {
   const text = files.get('report.json')
   if (text === undefined) throw invalid('there is no report.json')
   const report = parseReport(text)
@@ -96,7 +101,9 @@ export function verifyReport(files: ReportFiles, trust: WitnessPolicy): Verified
 
   const logs = new Map(report.logs.map((one) => [one.log, one]))
   const heads = report.logs.map(({ log, origin, checkpoint }) => {
-    const head = within(checkpointName(log), () => verifyCheckpoint(toUtf8(checkpoint), trust))
+    const head = within(checkpointName(log), () =>
+      verifyCheckpoint(toUtf8(checkpoint), policyOfNote(trust, checkpoint)),
+    )
     if (head.checkpoint.origin !== origin) throw invalid(`${checkpointName(log)} is not of ${origin}`)
     return head
   })
@@ -111,9 +118,10 @@ export function verifyReport(files: ReportFiles, trust: WitnessPolicy): Verified
     const reported = logs.get(log)
     if (reported === undefined || originOf(evidence) !== reported.origin || evidence.index !== index)
       throw invalid(`${name} is of entry ${evidence.index} of ${originOf(evidence)}`)
-    requireOneTree(name, reported, headOf.get(log)!, evidence.checkpoint)
+    requireOneTree(name, reported, headOf.get(log)!, evidence.checkpoint.checkpoint)
     return { log, evidence }
   })
+  for (const { log, evidence } of events) requireOneHistory(log, evidence, report.logs, headOf)
   const lineage = provedLineage(report.question, events)
   if (lineage.truncated && !report.lineage.truncated) throw invalid('it does not say that it was cut off')
   const [told, proved] = [comparable(report.lineage), comparable(lineage)]
@@ -145,7 +153,7 @@ function requireOneTree(
   name: string,
   { log, consistency }: ReportedLog,
   { checkpoint: head }: VerifiedCheckpoint,
-  { checkpoint }: VerifiedCheckpoint,
+  checkpoint: { readonly size: bigint; readonly root: Hash },
 ): void {
   if (checkpoint.size === head.size) {
     if (!equal(checkpoint.root, head.root)) throw invalid(`${name} is of another tree than ${checkpointName(log)}`)
@@ -155,6 +163,19 @@ function requireOneTree(
   const hashes = proof && hashesOf(proof.hashes)
   if (!hashes || !verifyConsistency(checkpoint.size, head.size, checkpoint.root, head.root, hashes))
     throw invalid(`${name} is not shown to be of the same tree as ${checkpointName(log)}`)
+}
+
+/** What the genesis of a log says that it goes on from is a part of the head of that one, where the report has both. */
+function requireOneHistory(
+  log: string,
+  { successorOf }: VerifiedEvidence,
+  logs: readonly ReportedLog[],
+  heads: ReadonlyMap<string, VerifiedCheckpoint>,
+): void {
+  const before = successorOf && logs.find(({ origin }) => origin === successorOf.origin)
+  if (!before) return
+  const { size, root } = successorOf
+  requireOneTree(`what ${log} goes on from`, before, heads.get(before.log)!, { size: BigInt(size), root })
 }
 
 const comparable = (lineage: Lineage): Lineage => ({

@@ -1,7 +1,5 @@
 /** Lineage from whole logs, each read and proved by its client: the one answer in which nothing can be left out. */
-import { splitAddendum } from '../core/addendum.ts'
-import { parseEnvelope } from '../core/dsse.ts'
-import { EVENT, type EventEntry } from '../core/entry.ts'
+import { EVENT, type EventEntry, REDACTION } from '../core/entry.ts'
 import { type Lineage, LineageGraph, lineageStep } from '../core/lineage.ts'
 import { marksOther } from '../core/mark.ts'
 import { artifactsBeyond, markOf, saysMore } from '../core/payload-facts.ts'
@@ -10,25 +8,27 @@ import type { WitnessPolicy } from '../core/witness-policy.ts'
 import type { Question } from './lineage-answer.ts'
 import { Policies } from './policies.ts'
 import { type ScanSource, VerifiedLog } from './scan.ts'
+import { envelopeOf, isClosed } from './search.ts'
+import { sayIndexes, Unread, type UnreadEvents } from './unread.ts'
 
 interface ScannedLog {
   /** Its name on the server. */
   readonly log: string
   readonly origin: string
   readonly source: ScanSource
+  readonly trust: WitnessPolicy
   /** The head to read under. */
   readonly note: Uint8Array
 }
 
 export interface LineageScan {
   readonly question: Question
-  readonly trust: WitnessPolicy
   readonly logs: readonly ScannedLog[]
   readonly progress?: (log: string, done: number, total: number) => void
 }
 
 /** The steps have no names of signers and artifacts: those are for evidence to say. Throws what `VerifiedLog` does. */
-export async function scanLineage({ question, trust, logs, progress }: LineageScan): Promise<{
+export async function scanLineage({ question, logs, progress }: LineageScan): Promise<{
   readonly lineage: Lineage
   /** How many entries of each log were read. */
   readonly sizes: ReadonlyMap<string, number>
@@ -39,19 +39,18 @@ export async function scanLineage({ question, trust, logs, progress }: LineageSc
   const sizes = new Map<string, number>()
   const notices: string[] = []
   const names = new Map(logs.map(({ origin, log }) => [origin, log]))
-  for (const { log, origin, source, note } of logs) {
+  for (const { log, origin, source, trust, note } of logs) {
     const verified = await VerifiedLog.open(source, { trust, origin, note })
     const policies = new Policies(verified)
+    const unread = new Unread()
     for await (const { index, entry } of verified.entries()) {
       if (index % 256 === 255) progress?.(log, index + 1, verified.size)
+      if (entry.kind === REDACTION) unread.redacted(entry.indexes)
       if (entry.kind !== EVENT) continue
       const step = lineageStep(log, index, entry)
       if (!isWithin(question, step) && !marksOther(entry.type)) continue
-      const payload = saysMore(entry) || marksOther(entry.type) ? await payloadOf(verified, index, entry) : undefined
-      if (payload === undefined && saysMore(entry))
-        notices.push(
-          `${entry.hidden} artifacts of event ${index} of ${log} were redacted or lost: what they lead to is unknown`,
-        )
+      const asked = saysMore(entry) || marksOther(entry.type)
+      const payload = asked ? await payloadOf(verified, index, entry, unread) : undefined
       const { produces } = payload === undefined ? { produces: [] } : await policies.at(entry.policy)
       const beyond = payload === undefined ? [] : artifactsBeyond(entry, payload, produces)
       if (isWithin(question, step)) graph.add({ ...step, artifacts: [...step.artifacts, ...beyond] })
@@ -60,12 +59,40 @@ export async function scanLineage({ question, trust, logs, progress }: LineageSc
       if (mark !== undefined && marked !== undefined)
         graph.mark({ log: marked, index: mark.index }, { log, index, kind: mark.kind, reason: mark.reason })
     }
+    notices.push(...sayUnread(log, unread.events()))
     sizes.set(log, verified.size)
   }
   return { lineage: askGraph(graph, question), sizes, notices }
 }
 
-async function payloadOf(log: VerifiedLog, index: number, entry: EventEntry): Promise<Uint8Array | undefined> {
-  const addendum = await log.document(index, entry)
-  return addendum && parseEnvelope(splitAddendum(addendum).document).payload
+/** Undefined, and noted, where it is not there or not for this reader. */
+async function payloadOf(
+  log: VerifiedLog,
+  index: number,
+  entry: EventEntry,
+  unread: Unread,
+): Promise<Uint8Array | undefined> {
+  try {
+    const payload = (await envelopeOf(log, index, entry))?.payload
+    if (payload === undefined) unread.add(index, 'gone')
+    return payload
+  } catch (error) {
+    if (!isClosed(error)) throw error
+    unread.add(index, 'closed')
+    return undefined
+  }
+}
+
+function sayUnread(log: string, { closed, redacted, missing }: UnreadEvents): string[] {
+  const say = (indexes: readonly number[], why: string): string[] =>
+    indexes.length === 0
+      ? []
+      : [
+          `artifacts or marks in the payload of ${sayIndexes(indexes)} of ${log} are unknown, and what they lead to: ${why}`,
+        ]
+  return [
+    ...say(closed, 'the token does not open payloads there'),
+    ...say(redacted, 'it was redacted'),
+    ...say(missing, 'it is not served, and no redaction of the log names it: it is lost, or the server hides it'),
+  ]
 }

@@ -20,6 +20,8 @@ export interface FoundEntry extends ScannedEntry {
    * may match.
    */
   readonly sure: boolean
+  /** Where it is not sure: the payload is not there, or not for this reader. */
+  readonly unread?: 'gone' | 'closed'
 }
 
 export interface SearchOptions {
@@ -37,7 +39,7 @@ const SHOWS_ALL = 0xa9
 /** Where an entry says its kind: after the head of the map, and key and value of the version. */
 const KIND = 4
 
-/** In order. Throws what `VerifiedLog.bundles` does, MALFORMED_ENTRY, and FORBIDDEN where the payloads that it takes may not be read. */
+/** In order. Throws what `VerifiedLog.bundles` does, MALFORMED_ENTRY, and FORBIDDEN where a text is looked for in payloads that may not be read. */
 export async function* search(
   log: VerifiedLog,
   queries: readonly Query[],
@@ -103,11 +105,15 @@ async function judge(
     else if (shown || (query.artifact !== undefined && entry.kind === EVENT && saysMore(entry))) open.push(i)
   }
   if (open.length === 0 || entry.kind !== EVENT) return { index, bytes, entry, queries: certain, sure: true }
-  const envelope = await envelopeOf(log, index, entry)
-  if (envelope === undefined)
+  const envelope = await envelopeOf(log, index, entry).catch((error: unknown) => {
+    // Of an artifact few events leave it open; of a text all do, and a list of them would be no answer.
+    if (isClosed(error) && open.every((i) => queries[i]!.text === undefined)) return 'closed' as const
+    throw error
+  })
+  if (envelope === undefined || envelope === 'closed')
     return certain.length > 0
       ? { index, bytes, entry, queries: certain, sure: true }
-      : { index, bytes, entry, queries: open, sure: false }
+      : { index, bytes, entry, queries: open, sure: false, unread: envelope ?? 'gone' }
   const beyond = saysMore(entry)
     ? artifactsBeyond(entry, envelope.payload, (await policies.at(entry.policy)).produces)
     : []
@@ -119,14 +125,19 @@ async function judge(
   return { index, bytes, entry, queries: certain.sort((a, b) => a - b), sure: true }
 }
 
-/** The signed envelope of an event; undefined where it is not there. Throws INVALID_PROOF. */
+/** Whether it says that the reader may not read payloads. */
+export const isClosed = (error: unknown): boolean =>
+  error instanceof TreelineError && (error.code === 'FORBIDDEN' || error.code === 'UNAUTHENTICATED')
+
+/** The signed envelope of an event; undefined where it is not there. Throws INVALID_PROOF, and FORBIDDEN or UNAUTHENTICATED. */
 export async function envelopeOf(log: VerifiedLog, index: number, entry: EventEntry): Promise<Envelope | undefined> {
   let addendum: Uint8Array | undefined
   try {
     addendum = await log.document(index, entry)
   } catch (error) {
-    if (!(error instanceof TreelineError) || !['FORBIDDEN', 'UNAUTHENTICATED'].includes(error.code)) throw error
-    throw new TreelineError(error.code, `what entry ${index} is asked for stands only in its payload: ${error.message}`)
+    if (!isClosed(error)) throw error
+    const { code, message } = error as TreelineError
+    throw new TreelineError(code, `what entry ${index} is asked for stands only in its payload: ${message}`)
   }
   return addendum && parseEnvelope(splitAddendum(addendum).document)
 }

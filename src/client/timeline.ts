@@ -29,6 +29,8 @@ export interface EntryLine {
   readonly envelope?: object | null
   /** False where only a payload that is not there could say whether the entry is one of those asked for. */
   readonly sure: boolean
+  /** Why: the payload is not there (gone), or the token does not open it (closed). */
+  readonly unread?: 'gone' | 'closed'
 }
 
 export interface LineParts {
@@ -38,7 +40,10 @@ export interface LineParts {
   readonly envelope?: Envelope | null
 }
 
-export function entryLine({ index, bytes, entry }: ScannedEntry, parts: LineParts): EntryLine {
+export function entryLine(
+  { index, bytes, entry, unread }: ScannedEntry & Pick<EntryLine, 'unread'>,
+  parts: LineParts,
+): EntryLine {
   const { origin, signers, sure, envelope } = parts
   const event = entry.kind === EVENT ? entry : undefined
   return {
@@ -54,6 +59,7 @@ export function entryLine({ index, bytes, entry }: ScannedEntry, parts: LinePart
     ...{ leafHash: toHex(leafHash(bytes)), entry: toBase64(bytes), addendum: toHex(entry.addendum) },
     ...(envelope !== undefined && { envelope: envelope && JSON.parse(fromUtf8(formatEnvelope(envelope))!) }),
     sure,
+    ...(unread && { unread }),
   }
 }
 
@@ -69,11 +75,12 @@ export function sayEntry({
   redacts,
   reason,
   sure,
+  unread,
 }: EntryLine): string[] {
   const what = [kind, type, signers.length > 0 ? `by ${signers.join(', ')}` : null].filter(Boolean).join(' ')
   const about = redacts.length > 0 ? ` of ${redacts.join(', ')}: ${reason}` : ''
   return [
-    `${new Date(time).toISOString()} ${String(index).padStart(8)}  ${what}${about}${sure ? '' : ' (it may be: its payload is not there)'}`,
+    `${new Date(time).toISOString()} ${String(index).padStart(8)}  ${what}${about}${sure ? '' : ` (it may be: ${unread === 'closed' ? 'the token does not open its payload' : 'its payload is not there'})`}`,
     ...artifacts.map(({ role, algorithm, digest }) => `${''.padStart(35)}${role.padEnd(8)} ${algorithm}:${digest}`),
     ...(hidden > 0 ? [`${''.padStart(35)}and ${hidden} that stand only in the payload`] : []),
   ]

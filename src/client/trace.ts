@@ -23,8 +23,10 @@ import { type AnsweredLog, fetchLineage, type LineageAnswer, type Question } fro
 import { fetchConsistency } from './reads.ts'
 import { VerifiedLog } from './scan.ts'
 import { scanLineage } from './scan-lineage.ts'
+import { isClosed } from './search.ts'
 import { PASSING, type Transport } from './transport.ts'
-import { stateFolder } from './trusted-log.ts'
+import { policyFor, stateFolder, type Trust } from './trusted-log.ts'
+import { sayIndexes } from './unread.ts'
 import { verifyFile } from './verify.ts'
 
 export interface TraceParts {
@@ -34,7 +36,7 @@ export interface TraceParts {
   readonly log: string
   /** Origins of logs of the server that the reader knows, by their names there; the one that is asked is among them. */
   readonly known: ReadonlyMap<string, string>
-  readonly trust: WitnessPolicy
+  readonly trust: Trust
   /** Where the newest checkpoint that was seen of each log is kept. */
   readonly state: string
   readonly question: Question
@@ -43,12 +45,17 @@ export interface TraceParts {
   readonly progress?: (what: string, done: number, total: number) => void
 }
 
+interface Consistency {
+  readonly size: number
+  readonly hashes: readonly Hash[]
+}
+
 /** One log of a trace, and how the checkpoints of its evidence are parts of its head. */
 interface TracedLog {
   readonly log: string
   readonly origin: string
   readonly head: SignedHead
-  readonly consistency: readonly { readonly size: number; readonly hashes: readonly Hash[] }[]
+  readonly consistency: readonly Consistency[]
   /** How many entries were read, where the log was read whole. */
   readonly scanned: number | null
 }
@@ -66,6 +73,8 @@ export interface Trace {
   readonly logs: readonly TracedLog[]
   /** Where what the server said is not what was proved. */
   readonly faults: readonly string[]
+  /** What the server told of and the reader cannot prove, for lack of a key or of a right: it is not in the lineage, and nobody's fault. */
+  readonly gaps: readonly string[]
   /** What may be missing, and is nobody's fault. */
   readonly notices: readonly string[]
 }
@@ -75,6 +84,7 @@ const INDEX_PATIENCE = 5_000
 const INDEX_LOOK = 100
 /** The reader may not read it, or it is not there. */
 const CLOSED: ReadonlySet<string> = new Set<Code>(['UNAUTHENTICATED', 'FORBIDDEN', 'UNKNOWN_LOG', 'NOT_FOUND'])
+export const isClosedLog = ({ code }: TreelineError): boolean => CLOSED.has(code)
 /** Evidence that is fetched at once. */
 const EVIDENCE_AHEAD = 8
 
@@ -96,9 +106,14 @@ class Tracer {
   readonly #parts: TraceParts
   readonly #faults = new Set<string>()
   readonly #notices = new Set<string>()
+  /** Indexes, by their log: logs that no trust policy has a key of, and evidence that the reader may not read. */
+  readonly #unpinned = new Map<string, { readonly origin: string; readonly indexes: Set<number> }>()
+  readonly #closed = new Map<string, Set<number>>()
   readonly #events = new Map<string, TracedEvent>()
   readonly #heads = new Map<string, SignedHead>()
   readonly #origins = new Map<string, string>()
+  /** How what a successor goes on from is a part of its predecessor, by the name of the predecessor. */
+  readonly #links = new Map<string, Consistency>()
 
   constructor(parts: TraceParts) {
     this.#parts = parts
@@ -115,6 +130,7 @@ class Tracer {
     const listed: Place[] = [...answer.events, ...(scan?.lineage.events ?? [])]
     const marks: Place[] = [...answer.events, ...(scan?.lineage.events ?? [])].flatMap(({ marks }) => marks)
     await this.#fetch([...listed, ...(await this.#rivals(answer)), ...marks])
+    await this.#chain()
 
     const all = [...this.#events.values()]
     const lineage = provedLineage(question, all)
@@ -125,6 +141,7 @@ class Tracer {
       events: all,
       logs: await this.#logs(scan?.sizes),
       faults: [...this.#faults],
+      gaps: this.#gaps(),
       notices: [...this.#notices],
     }
   }
@@ -154,24 +171,28 @@ class Tracer {
       throw new TreelineError('INVALID_PROOF', 'the answer of the log is wrong: it is to another question')
   }
 
-  async #answered({ log, origin, completeTo, checkpoint }: AnsweredLog): Promise<void> {
+  async #answered({ log, origin, completeTo, checkpoint, payload }: AnsweredLog): Promise<void> {
     const { trust, known } = this.#parts
     if ((known.get(log) ?? origin) !== origin)
       throw new TreelineError(
         'INVALID_PROOF',
         `the answer of the log is wrong: ${log} is ${known.get(log)}, not ${origin}`,
       )
-    if (!trust.logs.some(({ key }) => key.name === origin))
-      throw new TreelineError(
-        'UNVERIFIED_NOTE',
-        `the lineage leads through ${origin}, of which the trust policy has no key: add its log line (treeline trust)`,
-      )
-    const head = await this.#head(log, origin)
-    const answered = verifyCheckpoint(toUtf8(checkpoint), withoutQuorum(trust))
+    const policy = policyFor(trust, origin)
+    if (policy === undefined) {
+      this.#unpinned.set(log, { origin, indexes: new Set() })
+      return
+    }
+    const head = await this.#head(log, origin, policy)
+    const answered = verifyCheckpoint(toUtf8(checkpoint), withoutQuorum(policy))
     if (answered.checkpoint.origin !== origin || BigInt(completeTo) > answered.checkpoint.size)
       throw new TreelineError(
         'INVALID_PROOF',
         `the answer of the log is wrong: its head of ${log} is not one of ${origin}`,
+      )
+    if (payload === false)
+      this.#notices.add(
+        `the server looked at no payload of ${log}, which takes that scope: artifacts and names that stand only there are left out`,
       )
     if (BigInt(completeTo) < head.checkpoint.size)
       this.#notices.add(`the index of ${log} is at ${completeTo} of ${head.checkpoint.size} entries: ask again later`)
@@ -180,25 +201,26 @@ class Tracer {
   /** A log that the reader knows and the answer does not: raw, closed to this reader, or hidden. */
   async #unanswered(log: string, origin: string): Promise<void> {
     const { complete, trust } = this.#parts
+    const policy = policyFor(trust, origin)!
     if (!complete) {
       this.#notices.add(`the answer does not look at ${log}, of which the trust policy has a key`)
       return
     }
     try {
-      const { note } = await this.#head(log, origin)
-      const verified = await VerifiedLog.open(new HttpSource(this.#open(log)), { trust, origin, note })
+      const { note } = await this.#head(log, origin, policy)
+      const verified = await VerifiedLog.open(new HttpSource(this.#open(log)), { trust: policy, origin, note })
       if (await isEventLog(verified)) this.#faults.add(`the server leaves the log ${log} out of its answer`)
       else this.#heads.delete(log)
     } catch (error) {
-      if (!(error instanceof TreelineError) || !CLOSED.has(error.code)) throw error
+      if (!(error instanceof TreelineError) || !isClosedLog(error)) throw error
       this.#heads.delete(log)
       this.#notices.add(`${log}, of which the trust policy has a key, could not be read: ${error.message}`)
     }
   }
 
   /** The published head, once it is shown to go on from what was seen before. */
-  async #head(log: string, origin: string): Promise<SignedHead> {
-    const { trust, state } = this.#parts
+  async #head(log: string, origin: string, trust: WitnessPolicy): Promise<SignedHead> {
+    const { state } = this.#parts
     const transport = this.#open(log)
     const heads = new AcceptedHeads({ folder: stateFolder(state, origin), origin, trust })
     const { head, shown } = await heads.advance(transport, await transport.get('checkpoint'))
@@ -212,13 +234,13 @@ class Tracer {
   }
 
   async #scan(answer: LineageAnswer) {
-    const { question, trust, progress } = this.#parts
+    const { question, progress } = this.#parts
     const scan = await scanLineage({
       question,
-      trust,
       logs: [...this.#heads].map(([log, { note }]) => ({
         log,
         origin: this.#origins.get(log)!,
+        trust: this.#policyOf(log),
         note,
         source: new HttpSource(this.#open(log)),
       })),
@@ -268,6 +290,8 @@ class Tracer {
   async #evidence(place: Place): Promise<TracedEvent | undefined> {
     const { log, index } = place
     const origin = this.#origins.get(log)
+    const unpinned = this.#unpinned.get(log)
+    if (unpinned !== undefined) return void unpinned.indexes.add(index)
     try {
       if (origin === undefined) throw new TreelineError('INVALID_PROOF', 'it is in a log that the answer does not list')
       const file = await this.#open(log).get(`v1/evidence/${index}`)
@@ -280,6 +304,10 @@ class Tracer {
       return { log, evidence, file }
     } catch (error) {
       if (!(error instanceof TreelineError) || PASSING.has(error.code)) throw error
+      if (isClosed(error)) {
+        this.#closed.set(log, (this.#closed.get(log) ?? new Set()).add(index))
+        return undefined
+      }
       this.#faults.add(`${sayPlace(place)}, which the server lists, is not proved: ${error.message}`)
       return undefined
     }
@@ -318,6 +346,54 @@ class Tracer {
         this.#faults.add(`the server hides ${id}, to which events that it lists lead`)
   }
 
+  #policyOf(log: string): WitnessPolicy {
+    return policyFor(this.#parts.trust, this.#origins.get(log)!)!
+  }
+
+  #gaps(): string[] {
+    const some = (indexes: ReadonlySet<number>): string => sayIndexes([...indexes].sort((a, b) => a - b))
+    const told = [...this.#unpinned.values()].filter(({ indexes }) => indexes.size > 0)
+    const untold = [...this.#unpinned.values()].filter(({ indexes }) => indexes.size === 0)
+    if (untold.length > 0)
+      this.#notices.add(
+        `the server also looked at ${untold.map(({ origin }) => origin).join(', ')}, of which no trust policy has a key, and tells of no step there`,
+      )
+    return [
+      ...told.map(
+        ({ origin, indexes }) =>
+          `the lineage leads through ${origin} (${some(indexes)}), of which no trust policy has a key: add its log line, or give another --trust for it (treeline trust)`,
+      ),
+      ...[...this.#closed].map(
+        ([log, indexes]) =>
+          `the evidence of ${some(indexes)} of ${log} takes the scope payload there, which the token lacks`,
+      ),
+    ]
+  }
+
+  /** A log says in its genesis which one it goes on from. That one is shown to hold what it then held, and to be the one that is shown here. */
+  async #chain(): Promise<void> {
+    const logs = new Map([...this.#origins].map(([log, origin]) => [origin, log]))
+    const successors = new Map([...this.#events.values()].map((one) => [one.log, one.evidence.successorOf]))
+    for (const [log, old] of successors) {
+      if (old === null) continue
+      const before = logs.get(old.origin)
+      if (before === undefined || !this.#heads.has(before)) {
+        this.#notices.add(
+          `${log} goes on from ${old.origin}, which was not looked at: what was logged before is not here`,
+        )
+        continue
+      }
+      const { checkpoint } = this.#heads.get(before)!
+      const size = BigInt(old.size)
+      const proof = size < checkpoint.size ? await fetchConsistency(this.#open(before), size, checkpoint.size) : []
+      if (size > checkpoint.size || !verifyConsistency(size, checkpoint.size, old.root, checkpoint.root, proof))
+        this.#faults.add(
+          `${log} goes on from ${old.origin} at size ${old.size} with another root than ${before} has: they are not one history`,
+        )
+      else this.#links.set(before, { size: old.size, hashes: proof })
+    }
+  }
+
   async #logs(sizes: ReadonlyMap<string, number> | undefined): Promise<TracedLog[]> {
     const logs: TracedLog[] = []
     for (const [log, head] of this.#heads) {
@@ -326,7 +402,15 @@ class Tracer {
       const scanned = sizes?.get(log) ?? null
       if (evidence.length === 0 && scanned === null) continue
       const checkpoints = evidence.map((one) => ({ file: one.file, checkpoint: one.evidence.checkpoint.checkpoint }))
-      logs.push({ log, origin, head, scanned, consistency: await this.#consistency(log, head, checkpoints) })
+      const consistency = await this.#consistency(log, head, checkpoints)
+      const link = this.#links.get(log)
+      if (
+        link !== undefined &&
+        link.size < Number(head.checkpoint.size) &&
+        !consistency.some(({ size }) => size === link.size)
+      )
+        consistency.push(link)
+      logs.push({ log, origin, head, scanned, consistency })
     }
     return logs
   }
@@ -338,10 +422,10 @@ class Tracer {
     checkpoints: readonly { readonly file: Uint8Array; readonly checkpoint: Checkpoint }[],
   ) {
     const transport = this.#open(log)
-    const found = new Map<string, { readonly size: number; readonly hashes: readonly Hash[] }>()
+    const found = new Map<string, Consistency>()
     const { size, root, origin } = head.checkpoint
     const folder = stateFolder(this.#parts.state, origin)
-    const { evidence } = new AcceptedHeads({ folder, origin, trust: this.#parts.trust })
+    const { evidence } = new AcceptedHeads({ folder, origin, trust: this.#policyOf(log) })
     for (const { checkpoint, file } of checkpoints) {
       const key = `${checkpoint.size} ${toBase64(checkpoint.root)}`
       if (found.has(key)) continue

@@ -1,23 +1,24 @@
 /** Offline verification of the files that a log gives away. No network, no clock, no trust but the policy. */
 import { equal, fromUtf8, toHex } from '../core/bytes.ts'
-import { parsePayload } from '../core/describe.ts'
 import { parseEnvelope } from '../core/dsse.ts'
 import { EVENT } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import { parseEvidence, type VerifiedEvidence, verifyEvidence } from '../core/evidence.ts'
 import { isFault, parseFault } from '../core/fault.ts'
 import { type Hash, leafHash } from '../core/merkle.ts'
+import { artifactsBeyond } from '../core/payload-facts.ts'
 import { parseProof, verifyProof } from '../core/proof-file.ts'
 import { verifyReceipt } from '../core/receipt.ts'
 import { verifySignature } from '../core/signature.ts'
 import { type ProvedFault, verifyFault } from '../core/verify-fault.ts'
-import type { VerifiedCheckpoint, WitnessPolicy } from '../core/witness-policy.ts'
+import type { VerifiedCheckpoint } from '../core/witness-policy.ts'
 import { parseReceipt } from './receipts.ts'
+import { pinnedLogs, policyOfNote, type Trust } from './trusted-log.ts'
 
 export interface Inputs {
   /** Evidence, a tlog-proof, a receipt, or evidence of a fault. */
   readonly file: Uint8Array
-  readonly trust: WitnessPolicy
+  readonly trust: Trust
   /** Leaf hash of the log's first entry, where it was pinned: another log that was given the same name and key is refused. */
   readonly genesis?: Hash
   /** The entry, for a proof that does not carry it. */
@@ -39,7 +40,7 @@ export type Verified =
 export function verifyFile({ file, trust, genesis, entry, envelope }: Inputs): Verified {
   if (isFault(file)) {
     requireNoGenesis(genesis)
-    const keys = trust.logs.map(({ key }) => key)
+    const keys = pinnedLogs(trust).map(({ key }) => key)
     return { kind: 'fault', fault: verifyFault(parseFault(file), keys, verifySignature) }
   }
   const text = fromUtf8(file)
@@ -48,7 +49,11 @@ export function verifyFile({ file, trust, genesis, entry, envelope }: Inputs): V
     if (proof.extra !== undefined) return { kind: 'evidence', evidence: verified(file, trust, genesis) }
     if (entry === undefined) throw new TreelineError('USAGE', 'a bare proof does not carry its entry: give it beside')
     requireNoGenesis(genesis)
-    return { kind: 'proof', index: proof.index, checkpoint: verifyProof(proof, leafHash(entry), trust) }
+    return {
+      kind: 'proof',
+      index: proof.index,
+      checkpoint: verifyProof(proof, leafHash(entry), policyOfNote(trust, proof.checkpoint)),
+    }
   }
   const receipt = parseReceipt(jsonOf(text))
   if (envelope === undefined)
@@ -56,7 +61,7 @@ export function verifyFile({ file, trust, genesis, entry, envelope }: Inputs): V
   if (receipt.salt.length === 0)
     throw new TreelineError('USAGE', 'only receipts of events can be verified by themselves')
   requireNoGenesis(genesis)
-  const { checkpoint } = verifyReceipt(receipt, parseEnvelope(envelope), trust)
+  const { checkpoint } = verifyReceipt(receipt, parseEnvelope(envelope), policyOfNote(trust, receipt.checkpoint))
   return { kind: 'receipt', index: BigInt(receipt.index), checkpoint }
 }
 
@@ -72,10 +77,10 @@ const NO_PROOF = new Set<Code>([
   'INVALID_PROOF',
 ])
 
-function verified(file: Uint8Array, trust: WitnessPolicy, genesis: Hash | undefined): VerifiedEvidence {
+function verified(file: Uint8Array, trust: Trust, genesis: Hash | undefined): VerifiedEvidence {
   let evidence: VerifiedEvidence
   try {
-    evidence = verifyEvidence(parseEvidence(file), trust, verifySignature)
+    evidence = verifyEvidence(parseEvidence(file), policyOfNote(trust, parseProof(file).checkpoint), verifySignature)
   } catch (error) {
     if (!(error instanceof TreelineError) || NO_PROOF.has(error.code)) throw error
     const { code, message } = error
@@ -100,18 +105,16 @@ function jsonOf(text: string | undefined): unknown {
 }
 
 /** Throws INVALID_PROOF when the event does not name the SHA-256 (lowercase hex) of an artifact. */
-export function requireArtifact({ entry, envelope }: VerifiedEvidence, sha256: string): void {
+export function requireArtifact({ entry, envelope, policy }: VerifiedEvidence, sha256: string): void {
   const shown =
     entry.kind === EVENT &&
     entry.artifacts.some(({ algorithm, digest }) => algorithm === 'sha256' && toHex(digest) === sha256)
   if (!shown && !signed()) throw new TreelineError('INVALID_PROOF', `the event does not name the digest ${sha256}`)
 
-  /** Artifacts past the limit of an entry, and private ones, stand in the signed payload only. */
+  /** Artifacts past the limit of an entry, private ones, and files of a manifest stand in the signed payload only. */
   function signed(): boolean {
     if (entry.kind !== EVENT || envelope === undefined) return false
-    const { subjectDigests, produced, consumed, examined } = parsePayload(envelope.payloadType, envelope.payload)
-    return [...subjectDigests, ...produced, ...consumed, ...examined].some(
-      ({ algorithm, value }) => algorithm === 'sha256' && value.toLowerCase() === sha256,
-    )
+    const beyond = artifactsBeyond(entry, envelope.payload, policy.policy.produces)
+    return beyond.some(({ algorithm, digest }) => algorithm === 'sha256' && digest === sha256)
   }
 }

@@ -39,11 +39,12 @@ export function lineageRoutes(app: FastifyInstance, logs: ServedLogs, projection
       ...{ start, direction, depth, limit },
       logs: asked.map(({ checkpoint: _, ...one }) => one),
     })
-    const heads = asked.map(({ name, origin, checkpoint }) => ({
+    const heads = asked.map(({ name, origin, checkpoint, payload }) => ({
       log: name,
       origin,
       completeTo: completeTo[name] ?? 0,
       checkpoint,
+      payload,
     }))
     return { ...(lineage as Omit<Lineage, 'logs'>), logs: heads }
   }
@@ -63,13 +64,30 @@ export function lineageRoutes(app: FastifyInstance, logs: ServedLogs, projection
     { config: TREE, schema: operations.getLineageOfSigner },
     async ({ params, query, reader }) => {
       const { signer, since, until } = query
+      const compromisedSince = doubtOf(logs, reader!, signer)
+      const from = since === undefined ? compromisedSince : timeOf(since)
       const window = {
-        ...(since !== undefined && { since: timeOf(since) }),
+        ...(from !== undefined && { since: from }),
         ...(until !== undefined && { until: timeOf(until) }),
       }
-      return answer(params.log, reader!, { signer, ...window }, query)
+      const lineage = await answer(params.log, reader!, { signer, ...window }, query)
+      return {
+        ...lineage,
+        ...(from !== undefined && { since: from }),
+        ...(compromisedSince !== undefined && { compromisedSince }),
+      }
     },
   )
+}
+
+/** The earliest moment since when policies in force doubt a key: a restored log can say nothing new, its successor can. */
+function doubtOf(logs: ServedLogs, reader: Reader, signer: string): number | undefined {
+  const moments = [...logs.values()].flatMap(({ log, events }) => {
+    if (events === undefined || !reader.may(log.name, 'tree')) return []
+    const { suspended } = events.policy.policy.signers.find(({ key }) => key.id === signer) ?? {}
+    return suspended?.compromisedSince ?? []
+  })
+  return moments.length === 0 ? undefined : Math.min(...moments)
 }
 
 /** A server with a log of events has an index; it may not be able to read it. */

@@ -211,7 +211,7 @@ export const operations = {
     tag: 'events',
     summary: 'What the artifacts of a key reached',
     description:
-      'Begins with what the events of the key between two moments produced. Those events are listed at distance 0.',
+      'Begins with what the events of the key between two moments produced. Those events are listed at distance 0. Without since, it begins at the compromisedSince of the write policies in force of the logs that the reader may read, where one has it, and the answer says so; since=0 asks for all.',
     query: query({ ...WALK, signer: HASH, since: TIME, until: TIME }, ['signer']),
     answers: { 200: { description: 'a graph', content: json('Lineage') } },
     refusals: ['UNKNOWN_PARAMETER', 'STORAGE_FAILED'],

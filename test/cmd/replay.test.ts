@@ -85,7 +85,8 @@ t.test('what the caller gets wrong ends with 2', async (t) => {
   for (const args of [
     ['replay', ...flags(), '--payloads'],
     ['replay', ...flags(), '--to', '301'],
-    ['search', ...flags(), '--complete', '--text', 'x'],
+    // Two policies of one log: which quorum counts would be a matter of their order.
+    ['replay', ...flags(), '--trust', trust],
     ['replay', '--trust', trust, '--from-worm', join(folder, 'nowhere'), '--vkey', trust],
   ])
     t.equal((await treeline(...args)).code, 2, args.join(' '))
@@ -221,6 +222,20 @@ t.test('search is what the server says; with --complete what it should say', asy
   )
   t.match(uncertain, { code: 0, output: / 2 {2}event/ })
 
+  const text = await treeline(
+    'search',
+    ...flags(),
+    '--complete',
+    '--text',
+    'STEP 29',
+    '--until',
+    String(Date.now()),
+    '--json',
+  )
+  t.same(indexes(text.output), [4, 29, ...range(290, 300)], 'in every payload, in whatever case')
+  t.match(text.errors, /of 1 of them nobody can say whether they belong here \(event 4\): .* which was redacted/)
+  t.match(text.errors, /the server looks for words, not for a text/)
+
   // What a server answers to these filters, as a page of the API.
   const answers = (listed: number[]): Lie => {
     const events = listed.map((index) => ({ index, kind: 'event', time: 0, keys: ['ab'], type: 't' }))
@@ -289,5 +304,6 @@ t.test('replay reads a copy in write-once storage with the server gone', async (
   t.match(await treeline('diff', '0', '6', ...from), { code: 0, output: /redaction at 5: of 2/ })
   const stranger = join(folder, 'stranger')
   writeFileSync(stranger, readFileSync(copied.trust, 'utf8').replace(/^log .*$/m, `log ${one.vkey}`))
-  t.match(await treeline('replay', ...from, '--trust', stranger), { code: 1, errors: /UNVERIFIED_NOTE/ })
+  const untrusted = from.map((flag) => (flag === copied.trust ? stranger : flag))
+  t.match(await treeline('replay', ...untrusted), { code: 1, errors: /UNVERIFIED_NOTE/ })
 })

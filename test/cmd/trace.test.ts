@@ -65,7 +65,16 @@ t.test('lineage leads through the logs of a server', async (t) => {
   )
   t.match(down.err, /whether the server left something out only --complete can say/)
   const alone = await programs.expecting(1, ['trace', ...trusting('models.txt'), 'app.tar'])
-  t.match(alone.err, /leads through log.example\/datasets, of which the trust policy has no key/)
+  t.match(
+    alone.err,
+    /NOT SHOWN: the lineage leads through log.example\/datasets \(event 1\), of which no trust policy has a key/,
+  )
+  t.match(alone.out, /^2 +models +1 /m, 'the rest is shown all the same')
+  const unmet = await programs.expecting(0, ['trace', ...trusting('models.txt'), 'app.tar', '--depth', '1'])
+  t.match(
+    unmet.err,
+    /also looked at log.example\/datasets, of which no trust policy has a key, and tells of no step there/,
+  )
   t.match((await programs.expecting(0, ['trace', ...trusting('both.txt'), 'app.tar', '--dot'])).out, /^digraph lineage/)
   const prov = JSON.parse((await programs.expecting(0, ['trace', ...trusting('both.txt'), 'app.tar', '--prov'])).out)
   t.equal(Object.keys(prov.activity).length, 3)
