@@ -53,9 +53,10 @@ async function sizeFrom(
   }
   const { origin } = log
   const note = readInput(operand)
+  const [named = ''] = new TextDecoder().decode(note).split('\n', 1)
+  if (named !== origin)
+    throw new TreelineError('UNVERIFIED_NOTE', `${operand} is a checkpoint of ${named}, not of ${origin}`)
   const { checkpoint } = verifyCheckpoint(note, withoutQuorum(trust))
-  if (checkpoint.origin !== origin)
-    throw new TreelineError('UNVERIFIED_NOTE', `${operand} is a checkpoint of ${checkpoint.origin}, not of ${origin}`)
   const wanted = sizeOf(checkpoint)
   if (wanted > log.size) throw usage(`the log has ${log.size} entries, and ${operand} is of size ${wanted}`)
   if (equal(await log.rootAt(wanted), checkpoint.root)) return wanted

@@ -9,7 +9,15 @@ import { EVENT, REDACTION } from '../../src/core/entry.ts'
 import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
 import { progressBar } from '../progress.ts'
 import { JSON_FLAG } from './common.ts'
-import { COPY_FLAGS, QUERY_FLAGS, readQuery, SOURCE_FLAGS, sayHead, withVerifiedLog } from './verified-log.ts'
+import {
+  COPY_FLAGS,
+  QUERY_FLAGS,
+  readQuery,
+  SOURCE_FLAGS,
+  sayHead,
+  sayPredecessor,
+  withVerifiedLog,
+} from './verified-log.ts'
 
 export const replayCommand: Command = {
   name: 'replay',
@@ -33,6 +41,8 @@ export const replayCommand: Command = {
       const from = Math.min(options.integer('from', 0, Number.MAX_SAFE_INTEGER), to)
       const { found, unread } = await print(options, log, query, from, to)
       console.error(`treeline: verified: ${found} of the entries ${from} to ${to} ${sayHead(log, trust)}`)
+      const before = await sayPredecessor(log)
+      if (before !== undefined) console.error(`treeline: ${before}`)
       for (const line of await sayUnread(log, unread, transport === undefined)) console.error(`treeline: ${line}`)
       return EXIT.done
     })

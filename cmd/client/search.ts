@@ -10,7 +10,7 @@ import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
 import { progressBar } from '../progress.ts'
 import { JSON_FLAG, withTransport } from './common.ts'
 import { lineOf, sayUnread, write } from './replay.ts'
-import { QUERY_FLAGS, readQuery, SOURCE_FLAGS, sayHead, withVerifiedLog } from './verified-log.ts'
+import { QUERY_FLAGS, readQuery, SOURCE_FLAGS, sayHead, sayPredecessor, withVerifiedLog } from './verified-log.ts'
 
 export const searchCommand: Command = {
   name: 'search',
@@ -71,6 +71,8 @@ function complete(options: Options, query: Query): Promise<number> {
     console.error(
       `treeline: verified: these ${found.length + unsure.length} entries, and no other, ${sayHead(log, trust)}`,
     )
+    const before = await sayPredecessor(log)
+    if (before !== undefined) console.error(`treeline: ${before}`)
     for (const line of await sayUnread(log, unread, false)) console.error(`treeline: ${line}`)
     if (query.text !== undefined) {
       // It looks for words, each by itself, and we for a text: what it should have found is not ours to say.

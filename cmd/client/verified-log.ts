@@ -1,8 +1,9 @@
 /** The log that a command reads whole: from its server, or from a copy with the server gone. */
 import { AcceptedHeads } from '../../src/client/heads.ts'
 import { HttpSource } from '../../src/client/http-source.ts'
+import { Policies } from '../../src/client/policies.ts'
 import { parseQuery, type Query } from '../../src/client/query.ts'
-import { VerifiedLog } from '../../src/client/scan.ts'
+import { isEventLog, VerifiedLog } from '../../src/client/scan.ts'
 import type { Transport } from '../../src/client/transport.ts'
 import { pinnedLogs, policyFor, stateFolder, trustedLog } from '../../src/client/trusted-log.ts'
 import { seenStillAt } from '../../src/client/witness-times.ts'
@@ -115,6 +116,15 @@ async function compareWithSeen(options: Options, log: VerifiedLog, trust: Witnes
       'INVALID_LOG',
       `the copy is of another history than the checkpoint of size ${size} that was seen`,
     )
+}
+
+/** Where the history before this one is, as the log's administrators have signed it. Undefined for a log that succeeds none, and for a raw one. */
+export async function sayPredecessor(log: VerifiedLog): Promise<string | undefined> {
+  if (log.size === 0 || !(await isEventLog(log))) return undefined
+  const { successorOf } = await new Policies(log).at(0)
+  if (successorOf === null) return undefined
+  const { origin, size } = successorOf
+  return printable(`${log.origin} goes on from ${origin} at size ${size}: what was before is in that log`)
 }
 
 /** Under what the entries are proved, as one line. */

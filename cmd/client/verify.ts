@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { findingsOf, sayFindings } from '../../src/client/findings.ts'
-import { originOf } from '../../src/client/proved-lineage.ts'
+import { originOf, type ProvedEvent } from '../../src/client/proved-lineage.ts'
 import { verifyReport } from '../../src/client/report.ts'
+import type { Report } from '../../src/client/report-document.ts'
 import { sayQuestion } from '../../src/client/report-instructions.ts'
 import { canonicalOf } from '../../src/client/signing-key.ts'
 import { hashFile } from '../../src/client/statement.ts'
@@ -93,12 +94,26 @@ function verifyFolder(options: Options, folder: string): number {
             ? `${log} (${origin}): what its server told of`
             : `${log} (${origin}): whoever made it says that all ${scanned} entries were read`,
         ),
+        ...successions(report, events),
         ...faults.map((fault) => `whoever made it says: ${fault}`),
       ]
         .map(printable)
         .join('\n  '),
     )
   return EXIT.done
+}
+
+/** Which of the logs go on from which: what the later one goes on from was shown to be a part of the earlier. */
+function successions({ logs }: Report, events: readonly ProvedEvent[]): string[] {
+  const origins = new Set(logs.map(({ origin }) => origin))
+  return logs.flatMap(({ log }) => {
+    const old = events.find((event) => event.log === log)?.evidence.successorOf ?? undefined
+    if (old === undefined) return []
+    const shown = origins.has(old.origin)
+      ? 'which is shown to have held the same then'
+      : 'which this report says nothing of'
+    return `${log} goes on from ${old.origin} at size ${old.size}, ${shown}`
+  })
 }
 
 /** Far more than a report has. */

@@ -15,7 +15,8 @@ const DATA = { name: 'data', value: 'DIR', help: 'the data folder', required: tr
 export const tokenCommands: readonly Command[] = [
   {
     name: 'token add',
-    summary: 'Makes a token for readers and prints it, once. A running server knows it within a second.',
+    summary:
+      'Makes a token for readers and prints it, once; or adds to one. A running server knows it within a second.',
     flags: [
       DATA,
       { name: 'log', value: 'NAME', help: 'what it reads; not for the scope metrics', multiple: true },
@@ -25,6 +26,11 @@ export const tokenCommands: readonly Command[] = [
         help: 'tree: checkpoints, proofs, entries; payload: also signed documents and evidence; metrics: /metrics',
         multiple: true,
         required: true,
+      },
+      {
+        name: 'to',
+        value: 'ID',
+        help: 'add this to a token, by the eight digits that follow "tl_": other logs may have other scopes',
       },
     ],
     async run(options) {
@@ -37,6 +43,16 @@ export const tokenCommands: readonly Command[] = [
       const known = logNames(data)
       for (const log of logs) if (!known.includes(log)) throw usage(`there is no log "${log}" in ${data}`)
       if (logs.length === 0 && scopes.some((scope) => scope !== 'metrics')) throw usage('token add: --log is missing')
+      const to = options.get('to')
+      if (to !== undefined) {
+        changeTokens(tokensFile(data), (rules) => {
+          const known = rules.find(({ id }) => id === to)
+          if (known === undefined) throw usage(`there is no token "${to}": token list shows them`)
+          const rule = { ...known, logs: [...new Set(logs)], scopes: [...new Set(scopes)], created: Date.now() }
+          return [...rules, rule]
+        })
+        return EXIT.done
+      }
       const { token, rule } = mintToken([...new Set(logs)], [...new Set(scopes)], Date.now())
       changeTokens(tokensFile(data), (rules) => [...rules, rule])
       console.log(token)

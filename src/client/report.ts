@@ -32,7 +32,7 @@ import {
 import { formatHtml } from './report-html.ts'
 import { formatInstructions } from './report-instructions.ts'
 import type { Trace } from './trace.ts'
-import { policyOfNote, type Trust } from './trusted-log.ts'
+import { requirePolicy, type Trust } from './trusted-log.ts'
 import { verifyFile } from './verify.ts'
 
 export type ReportFiles = ReadonlyMap<string, Uint8Array>
@@ -101,9 +101,7 @@ export function verifyReport(files: ReportFiles, trust: Trust): VerifiedReport {
 
   const logs = new Map(report.logs.map((one) => [one.log, one]))
   const heads = report.logs.map(({ log, origin, checkpoint }) => {
-    const head = within(checkpointName(log), () =>
-      verifyCheckpoint(toUtf8(checkpoint), policyOfNote(trust, checkpoint)),
-    )
+    const head = within(checkpointName(log), () => verifyCheckpoint(toUtf8(checkpoint), requirePolicy(trust, origin)))
     if (head.checkpoint.origin !== origin) throw invalid(`${checkpointName(log)} is not of ${origin}`)
     return head
   })

@@ -1,5 +1,6 @@
 /** Lineage from whole logs, each read and proved by its client: the one answer in which nothing can be left out. */
 import { EVENT, type EventEntry, REDACTION } from '../core/entry.ts'
+import { TreelineError } from '../core/errors.ts'
 import { type Lineage, LineageGraph, lineageStep } from '../core/lineage.ts'
 import { marksOther } from '../core/mark.ts'
 import { artifactsBeyond, markOf, saysMore } from '../core/payload-facts.ts'
@@ -39,7 +40,7 @@ export async function scanLineage({ question, logs, progress }: LineageScan): Pr
   const sizes = new Map<string, number>()
   const notices: string[] = []
   const names = new Map(logs.map(({ origin, log }) => [origin, log]))
-  for (const { log, origin, source, trust, note } of logs) {
+  const scan = async ({ log, origin, source, trust, note }: ScannedLog): Promise<void> => {
     const verified = await VerifiedLog.open(source, { trust, origin, note })
     const policies = new Policies(verified)
     const unread = new Unread()
@@ -62,7 +63,18 @@ export async function scanLineage({ question, logs, progress }: LineageScan): Pr
     notices.push(...sayUnread(log, unread.events()))
     sizes.set(log, verified.size)
   }
+  for (const one of logs) await within(one.log, () => scan(one))
   return { lineage: askGraph(graph, question), sizes, notices }
+}
+
+/** Of several logs, says which one an error is about. */
+export async function within<T>(log: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof TreelineError)) throw error
+    throw new TreelineError(error.code, `${log}: ${error.message}`, error.facts, { cause: error })
+  }
 }
 
 /** Undefined, and noted, where it is not there or not for this reader. */

@@ -10,7 +10,7 @@ import { sha256 } from '#platform'
 import { equal, toHex } from '../core/bytes.ts'
 import { sizeOf } from '../core/checkpoint.ts'
 import { CompactRange } from '../core/compact-range.ts'
-import { decodeEntry, type Entry } from '../core/entry.ts'
+import { decodeEntry, type Entry, GENESIS } from '../core/entry.ts'
 import { TreelineError } from '../core/errors.ts'
 import { HASH_SIZE, type Hash, leafHash } from '../core/merkle.ts'
 import { parseBundle, TILE_WIDTH } from '../core/tile.ts'
@@ -272,5 +272,16 @@ export function decodeAt(index: number, bytes: Uint8Array): Entry {
   } catch (error) {
     if (!(error instanceof TreelineError)) throw error
     throw new TreelineError('MALFORMED_ENTRY', `entry ${index}: ${error.message}`, { index }, { cause: error })
+  }
+}
+
+/** Only an events log begins with a genesis: what is in a raw one has no meaning for us. */
+export async function isEventLog(log: VerifiedLog): Promise<boolean> {
+  if (log.size === 0) return false
+  try {
+    return decodeEntry(await log.entry(0)).kind === GENESIS
+  } catch (error) {
+    if (error instanceof TreelineError && ['MALFORMED_ENTRY', 'MALFORMED_CBOR'].includes(error.code)) return false
+    throw error
   }
 }

@@ -8,7 +8,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equal, toBase64, toUtf8 } from '../core/bytes.ts'
 import type { Checkpoint } from '../core/checkpoint.ts'
-import { decodeEntry, GENESIS } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import type { Lineage, LineageEdge, LineageStep } from '../core/lineage.ts'
 import { type Hash, verifyConsistency } from '../core/merkle.ts'
@@ -21,8 +20,8 @@ import { AcceptedHeads } from './heads.ts'
 import { HttpSource } from './http-source.ts'
 import { type AnsweredLog, fetchLineage, type LineageAnswer, type Question } from './lineage-answer.ts'
 import { fetchConsistency } from './reads.ts'
-import { VerifiedLog } from './scan.ts'
-import { scanLineage } from './scan-lineage.ts'
+import { isEventLog, VerifiedLog } from './scan.ts'
+import { scanLineage, within } from './scan-lineage.ts'
 import { isClosed } from './search.ts'
 import { PASSING, type Transport } from './transport.ts'
 import { policyFor, stateFolder, type Trust } from './trusted-log.ts'
@@ -223,7 +222,7 @@ class Tracer {
     const { state } = this.#parts
     const transport = this.#open(log)
     const heads = new AcceptedHeads({ folder: stateFolder(state, origin), origin, trust })
-    const { head, shown } = await heads.advance(transport, await transport.get('checkpoint'))
+    const { head, shown } = await within(log, async () => heads.advance(transport, await transport.get('checkpoint')))
     if (shown.checkpoint.size < head.checkpoint.size)
       this.#faults.add(
         `${log} serves an old head: ${shown.checkpoint.size} entries, after it has shown ${head.checkpoint.size}`,
@@ -445,16 +444,5 @@ class Tracer {
       found.set(key, { size: Number(checkpoint.size), hashes })
     }
     return [...found.values()].filter(({ size: old }) => BigInt(old) < size).sort((a, b) => a.size - b.size)
-  }
-}
-
-/** Only an events log begins with a genesis: what is in a raw one has no meaning for us. */
-async function isEventLog(log: VerifiedLog): Promise<boolean> {
-  if (log.size === 0) return false
-  try {
-    return decodeEntry(await log.entry(0)).kind === GENESIS
-  } catch (error) {
-    if (error instanceof TreelineError && ['MALFORMED_ENTRY', 'MALFORMED_CBOR'].includes(error.code)) return false
-    throw error
   }
 }

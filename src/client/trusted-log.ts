@@ -13,7 +13,14 @@ const policiesOf = (trust: Trust): readonly WitnessPolicy[] => ('quorum' in trus
 export const policyFor = (trust: Trust, origin: string): WitnessPolicy | undefined =>
   policiesOf(trust).find(({ logs }) => logs.some(({ key }) => key.name === origin))
 
-/** The same for a signed note, whose first line is the origin. Where no policy has a key of it, any will say so. */
+/** Throws UNVERIFIED_NOTE where there is none. */
+export function requirePolicy(trust: Trust, origin: string): WitnessPolicy {
+  const policy = policyFor(trust, origin)
+  if (policy !== undefined) return policy
+  throw new TreelineError('UNVERIFIED_NOTE', `no trust policy has a key of ${origin}: give the one that has (--trust)`)
+}
+
+/** `policyFor` a signed note, whose first line is the origin. Where no policy has a key of it, any will say so. */
 export function policyOfNote(trust: Trust, note: Uint8Array | string): WitnessPolicy {
   const [origin = ''] = (typeof note === 'string' ? note : new TextDecoder().decode(note)).split('\n', 1)
   return policyFor(trust, origin) ?? policiesOf(trust)[0]!

@@ -27,6 +27,7 @@ import { syncPath } from './sync-path.ts'
 export type TokenScope = (typeof TOKEN_SCOPES)[number]
 export const TOKEN_SCOPES = ['tree', 'payload', 'metrics'] as const
 
+/** A token has one for each set of logs that it opens in the same way. */
 export interface TokenRule {
   /** 8 lowercase hex digits. */
   readonly id: string
@@ -55,16 +56,17 @@ export function mintToken(
 
 /** Tokens as they are looked up: by the id, which is no secret, and then by a comparison that takes the same time for any digest. */
 export class TokenSet {
-  readonly #rules: ReadonlyMap<string, { readonly rule: TokenRule; readonly digest: Uint8Array }>
+  readonly #rules = new Map<string, TokenRule[]>()
 
   constructor(rules: readonly TokenRule[]) {
-    this.#rules = new Map(rules.map((rule) => [rule.id, { rule, digest: fromHex(rule.sha256)! }]))
+    for (const rule of rules) this.#rules.set(rule.id, [...(this.#rules.get(rule.id) ?? []), rule])
   }
 
-  find(token: string): TokenRule | undefined {
+  /** All rules of the token; none where it is not known. */
+  find(token: string): readonly TokenRule[] {
     const [, id = ''] = /^tl_([0-9a-f]{8})_[A-Za-z0-9_-]{43}$/.exec(token) ?? []
-    const known = this.#rules.get(id)
-    return known !== undefined && timingSafeEqual(digestOf(token), known.digest) ? known.rule : undefined
+    const digest = digestOf(token)
+    return (this.#rules.get(id) ?? []).filter(({ sha256 }) => timingSafeEqual(digest, fromHex(sha256)!))
   }
 }
 

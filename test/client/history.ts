@@ -21,17 +21,19 @@ export interface Step {
   readonly consumed?: readonly string[]
   readonly produced?: readonly string[]
   readonly by?: Actor
+  /** The log that it is for. */
+  readonly origin?: string
 }
 
 /** A statement as `treeline submit --type` writes it; of files that are called what is in them. */
-export const step = ({ type = 'step', consumed = [], produced = [], by = trainer }: Step): string =>
+export const step = ({ type = 'step', consumed = [], produced = [], by = trainer, origin = ORIGIN }: Step): string =>
   envelope(
     IN_TOTO,
     {
       _type: 'https://in-toto.io/Statement/v1',
       subject: produced.map(resource),
       predicateType: `urn:treeline:${type}:v1`,
-      predicate: { origin: ORIGIN, consumed: consumed.map(resource), parameters: {} },
+      predicate: { origin, consumed: consumed.map(resource), parameters: {} },
     },
     [by],
   )

@@ -158,7 +158,7 @@ async function freeCephPort(): Promise<number> {
   throw new Error('no free ports for Ceph')
 }
 
-async function freePort(port = 0): Promise<number> {
+export async function freePort(port = 0): Promise<number> {
   const server = createServer().listen(port, HOST)
   await once(server, 'listening')
   const address = server.address() as { port: number }

@@ -442,7 +442,7 @@ t.test('what a reader may not read is in no answer', async (t) => {
   const tokens = new TokenSet([treeRule, payloadRule, otherRule])
   const readers = {
     readerOf: (authorization = '') => {
-      const rule = tokens.find(authorization.slice(7))
+      const [rule] = tokens.find(authorization.slice(7))
       if (rule === undefined) return undefined
       const may = (log: string, scope: string) =>
         rule.logs.includes(log) && (scope === 'tree' || rule.scopes.includes('payload'))
@@ -482,6 +482,7 @@ t.test('what a reader may not read is in no answer', async (t) => {
   t.same(seeing.artifacts[0]?.names?.includes('m/named'), true)
   const reasons = ({ events }: Lineage) => events.flatMap(({ marks }) => marks.map(({ reason }) => reason))
   t.same([reasons(blind), reasons(seeing)], [[''], ['why']])
+  t.match([blind.logs, seeing.logs], [[{ payload: false }], [{ payload: true }]], 'and each answer says so')
   t.equal((await lineage(secret.sha256, other)).status, 403)
   t.equal((await ask(server(), 'test/v1/lineage/00', {})).status, 401)
 })
