@@ -13,6 +13,11 @@ const STATEMENT_TYPES = ['https://in-toto.io/Statement/v1', 'https://in-toto.io/
 /** Prefix of the types that this project defines. */
 export const OWN_TYPES = 'urn:treeline:'
 
+/** Statements about an entry: of this log, or of another that the predicate names. */
+export const QUARANTINE = `${OWN_TYPES}quarantine:v1`
+export const SUPERSEDES = `${OWN_TYPES}supersedes:v1`
+const MARK_TYPES: readonly string[] = [QUARANTINE, SUPERSEDES]
+
 const malformed = (why: string): TreelineError =>
   new TreelineError('MALFORMED_PAYLOAD', `not an in-toto Statement: ${why}`)
 
@@ -55,6 +60,8 @@ function readPredicate(predicate: JsonObject, type: string): Known {
   const outputs: Digest[] = []
   addResources(outputs, byproducts)
   if (isObject(runDetails)) addResources(outputs, runDetails.byproducts)
+  // A mark names the log that it is about, which may be another: a restored log takes none any more.
+  if (MARK_TYPES.includes(type)) return { produced: outputs, consumed: inputs, origin: undefined }
   // Our client writes `origin` beside `consumed` under any type; alone, a foreign type may mean something else by it.
   const ours = type.startsWith(OWN_TYPES) || Array.isArray(consumed)
   return { produced: outputs, consumed: inputs, origin: ours && typeof origin === 'string' ? origin : undefined }

@@ -187,6 +187,8 @@ t.test('origin', (t) => {
   t.equal(origin('https://example.com/x', { origin: 'Kenya' }), undefined, "another type's origin is not a log")
   t.equal(origin('urn:treeline:x:v1', { origin: 1 }), undefined)
   t.equal(origin('urn:treeline:x:v1', undefined), undefined)
+  for (const mark of ['quarantine', 'supersedes'])
+    t.equal(origin(`urn:treeline:${mark}:v1`, { origin: 'log.example/1', index: 1 }), undefined, 'it is about that log')
   t.end()
 })
 

@@ -4,6 +4,8 @@
  */
 import { lane } from './lane.ts'
 import { acrossLogs, doubted, fromCopies, impostor } from './responder-chain.ts'
+import { judges, manifests } from './responder-judges.ts'
+import { tokens } from './responder-tokens.ts'
 import { Client, lostLog, succeed } from './responder-world.ts'
 
 await lane(async () => {
@@ -15,7 +17,10 @@ await lane(async () => {
   const server = await next.serve()
   const cosigner = await next.cosigner.start(next.at, 'next')
   await acrossLogs(client, lost, next)
+  await manifests(client, lost, next)
+  await judges(client, lost, next)
   await doubted(client, lost, next)
   await impostor(client, lost, next)
+  await tokens(client, lost, next)
   await Promise.all([server.stop(), cosigner.stop()])
 })
