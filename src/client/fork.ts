@@ -32,7 +32,9 @@ export async function requirePrefix(
   if (from === to) {
     if (equal(root, newRoot)) return
   } else {
-    const proof = await fetchConsistency(transport, from, to)
+    const proof = await fetchConsistency(transport, from, to).catch((error: unknown) => {
+      throw isForgotten(error) ? forgotten(from, to) : error
+    })
     if (verifyConsistency(from, to, root, newRoot, proof)) return
     // A first tree of no leaves that has a root all the same needs no proof from anybody.
     if (from === 0n) prefix = { root: EMPTY_ROOT, proof: [] }
@@ -53,6 +55,14 @@ export async function requirePrefix(
     { file },
   )
 }
+
+/** A disk that was rolled back, or a copy of before: it cannot even prove that it once held less. */
+const isForgotten = (error: unknown): boolean => error instanceof TreelineError && error.facts.forgotten === true
+const forgotten = (from: bigint, to: bigint): TreelineError =>
+  new TreelineError(
+    'INVALID_PROOF',
+    `the log shows an old head: it knows ${from} entries, and no longer what it signed at size ${to}. It was rolled back, or this is an old copy of it`,
+  )
 
 const notProved = (size: bigint): TreelineError =>
   new TreelineError(

@@ -34,7 +34,9 @@ async function ofSigned<T>(answer: Promise<T>): Promise<T> {
     return await answer
   } catch (error) {
     const unknown = error instanceof TreelineError && ['UNKNOWN_SIZE', 'UNKNOWN_INDEX'].includes(error.code)
-    throw unknown ? wrongAnswer(`it does not know what it signed: ${error.message}`) : error
+    if (!unknown) throw error
+    const { code, message } = wrongAnswer(`it does not know what it signed: ${error.message}`)
+    throw new TreelineError(code, message, { forgotten: true }, { cause: error })
   }
 }
 

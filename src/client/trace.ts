@@ -140,7 +140,7 @@ class Tracer {
       events: all,
       logs: await this.#logs(scan?.sizes),
       faults: [...this.#faults],
-      gaps: this.#gaps(),
+      gaps: this.#gaps(listed, lineage),
       notices: [...this.#notices],
     }
   }
@@ -349,7 +349,7 @@ class Tracer {
     return policyFor(this.#parts.trust, this.#origins.get(log)!)!
   }
 
-  #gaps(): string[] {
+  #gaps(listed: readonly Place[], { events }: Lineage): string[] {
     const some = (indexes: ReadonlySet<number>): string => sayIndexes([...indexes].sort((a, b) => a - b))
     const told = [...this.#unpinned.values()].filter(({ indexes }) => indexes.size > 0)
     const untold = [...this.#unpinned.values()].filter(({ indexes }) => indexes.size === 0)
@@ -357,7 +357,7 @@ class Tracer {
       this.#notices.add(
         `the server also looked at ${untold.map(({ origin }) => origin).join(', ')}, of which no trust policy has a key, and tells of no step there`,
       )
-    return [
+    const gaps = [
       ...told.map(
         ({ origin, indexes }) =>
           `the lineage leads through ${origin} (${some(indexes)}), of which no trust policy has a key: add its log line, or give another --trust for it (treeline trust)`,
@@ -367,6 +367,15 @@ class Tracer {
           `the evidence of ${some(indexes)} of ${log} takes the scope payload there, which the token lacks`,
       ),
     ]
+    if (gaps.length === 0) return []
+    // Proved by itself, but only what is not shown leads to it.
+    const shown = new Set(events.map(placeOf))
+    for (const log of this.#origins.keys()) {
+      const lost = listed.filter((one) => one.log === log && this.#events.has(placeOf(one)) && !shown.has(placeOf(one)))
+      const indexes = new Set(lost.map(({ index }) => index))
+      if (indexes.size > 0) gaps.push(`${some(indexes)} of ${log}, to which only such steps lead`)
+    }
+    return gaps
   }
 
   /** A log says in its genesis which one it goes on from. That one is shown to hold what it then held, and to be the one that is shown here. */

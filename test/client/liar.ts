@@ -9,7 +9,10 @@ import { makeEventLog, startServer, temporaryFolder } from '../support/server.ts
 
 type Test = { teardown(f: () => unknown): unknown }
 /** What to answer instead; undefined lets the answer through, null is a 404. */
-export type Lie = (path: string, body: Buffer) => Uint8Array | string | undefined | null
+export type Lie = (
+  path: string,
+  body: Buffer,
+) => Uint8Array | string | undefined | null | { readonly status: number; readonly body: object }
 
 export interface Liar {
   readonly url: string
@@ -31,6 +34,8 @@ export async function liarBefore(t: Test, target: string): Promise<Liar> {
         const { 'content-length': _, 'transfer-encoding': __, ...kept } = answer.headers
         const said = liar.lie?.(path, body)
         if (said === null) outgoing.writeHead(404).end()
+        else if (typeof said === 'object' && 'status' in said)
+          outgoing.writeHead(said.status).end(JSON.stringify(said.body))
         else outgoing.writeHead(said === undefined ? (answer.statusCode ?? 500) : 200, kept).end(said ?? body)
       })
     })

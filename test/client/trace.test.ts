@@ -7,6 +7,7 @@ import { type Trace, trace } from '../../src/client/trace.ts'
 import { Transport } from '../../src/client/transport.ts'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import type { Lineage } from '../../src/core/lineage.ts'
+import { formatBundle, parseBundle } from '../../src/core/tile.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { ORIGIN, temporaryFolder } from '../support/server.ts'
 import { idOf, intruder, MANY, SCRIPT, step, tracedLog, trainer } from './history.ts'
@@ -14,6 +15,8 @@ import type { Lie } from './liar.ts'
 
 const history = await tracedLog(t)
 const { liar, trust } = history
+/** Of ten entries. */
+const first = await (await fetch(`${history.honest}/checkpoint`)).text()
 
 type Asked = Partial<Question> & { readonly complete?: boolean; readonly state?: string; readonly lie?: Lie }
 
@@ -217,6 +220,62 @@ t.test('a lying server is named', async (t) => {
     const again = await traced(t, { artifact: idOf('raw.csv'), depth: 1, state, lie })
     t.match(again.faults.join(), /serves an old head: 10 entries, after it has shown 11/)
   })
+  await t.test('it drops, alters or moves an entry', async (t) => {
+    const edit =
+      (change: (entries: Uint8Array[]) => Uint8Array[]): Lie =>
+      (path, body) =>
+        path.includes('/tile/entries/') ? formatBundle(change(parseBundle(new Uint8Array(body)))) : undefined
+    for (const [what, change, message] of [
+      ['drops', (all) => all.slice(0, -1), /^test: .* were signed only 10 are served: some were dropped/],
+      [
+        'alters',
+        (all) =>
+          all.with(
+            4,
+            all[4]!.map((byte, i) => (i === 30 ? byte ^ 1 : byte)),
+          ),
+        /^test: entry 4 is not the one .* it was changed/,
+      ],
+      ['moves', (all) => all.with(4, all[5]!).with(5, all[4]!), /^test: entry 4 .* it stands at 5: entries were moved/],
+    ] as [string, (all: Uint8Array[]) => Uint8Array[], RegExp][])
+      await t.rejects(
+        traced(t, { ...ask, complete: true, lie: edit(change) }),
+        { code: 'INVALID_PROOF', message },
+        what,
+      )
+  })
+  await t.test('it hides payloads, of which no redaction tells', async (t) => {
+    const lie: Lie = (path) => (path.includes('/addenda/') ? null : undefined)
+    const { notices } = await traced(t, { artifact: idOf('merged'), direction: 'up', complete: true, lie })
+    t.strictSame(notices, [
+      'artifacts or marks in the payload of events 8, 9 of test are unknown, and what they lead to: it is not served, and no redaction of the log names it: it is lost, or the server hides it',
+    ])
+  })
+  await t.test('it has forgotten what it has shown', async (t) => {
+    const state = temporaryFolder(t)
+    await traced(t, { ...ask, state })
+    const problem = {
+      type: 'urn:treeline:problem:UNKNOWN_SIZE',
+      code: 'UNKNOWN_SIZE',
+      detail: 'the log has 10 entries',
+    }
+    const lie: Lie = (path) =>
+      path.endsWith('/checkpoint') ? first : path.includes('/consistency') ? { status: 404, body: problem } : undefined
+    const message = /^test: the log shows an old head: it knows 10 entries, and no longer what it signed at size 11/
+    await t.rejects(traced(t, { ...ask, state, lie }), { code: 'INVALID_PROOF', message })
+  })
+  await t.test('but what a reader may not read is no lie', async (t) => {
+    const problem = { type: 'urn:treeline:problem:FORBIDDEN', code: 'FORBIDDEN', detail: 'no scope payload' }
+    const lie: Lie = (path) => (/evidence\/[345]$|addenda/.test(path) ? { status: 403, body: problem } : undefined)
+    const { faults, gaps, notices, lineage } = await traced(t, { ...ask, complete: true, lie })
+    t.strictSame(indexes(lineage), [2])
+    t.strictSame(faults, [])
+    t.match(gaps, [
+      /^the evidence of events 3, 4, 5 of test takes the scope payload there/,
+      'event 10 of test, to which only such steps lead',
+    ])
+    t.match(notices, [/events 8, 9 of test are unknown.*: the token does not open payloads there/])
+  })
   await t.test('it leaves the whole log out', async (t) => {
     const lie = lineageLie((answer) => {
       for (const part of ['start', 'artifacts', 'events', 'edges', 'logs']) answer[part] = []
@@ -301,6 +360,7 @@ t.test('a report verifies with no network, and nothing in it can be changed', as
     ['no quarantine', ({ lineage }) => (lineage.events.find(quarantined).marks = []), /does not show/],
     ['another question', ({ question }) => (question.depth = 1), /another question|does not show|cut off/],
     ['cut off', (r) => (r.lineage.depth = 2), /another question/],
+    ['an old head', (r) => (r.logs[0].checkpoint = first), /is not shown to be of the same tree/],
     ['evidence less', (r) => void r.evidence.splice(1, 1), /no part of it/],
     ['another log', (r) => (r.evidence[0].log = 'other'), /not called|no part/],
   ] as readonly [string, (report: Mutable) => unknown, RegExp][])

@@ -125,6 +125,14 @@ t.test('a server that lies is named, by replay, diff and search alike', async (t
     t.match([code, errors], [1, says], `${command[0]}: it ${what}`)
     t.equal(output, '', 'nothing is printed')
   }
+  const { addendum } = json(await ask(one.server.url, '/test/v1/events/0')) as unknown as { addendum: string }
+  one.liar.lie = (path) => (path.includes('/addenda/') && !path.includes(addendum) ? null : undefined)
+  const hidden = await treeline('replay', ...flags(), '--artifact', digestOf(2), '--to', '6')
+  t.match(hidden, { code: 0, output: /^\S+ +2 {2}.*may be.*\n(?:.*\n)*\S+ +3 {2}event/ })
+  t.match(
+    hidden.errors,
+    /of 2 of them nobody .*\(events 2, 5\): .* not served, though no redaction .* the server hides it/,
+  )
   one.liar.lie = undefined
 })
 

@@ -99,7 +99,7 @@ export class Client {
 }
 
 /** A witness that is not running yet. */
-async function makeWitness(name: string) {
+export async function makeWitness(name: string) {
   const data = tempFolder()
   const init = ['init', '--data', data, '--name', name, '--retention', '2']
   const vkey = (await must(process.execPath, [WITNESS, ...init])).trim()

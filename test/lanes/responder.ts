@@ -5,6 +5,7 @@
 import { lane } from './lane.ts'
 import { acrossLogs, doubted, fromCopies, impostor } from './responder-chain.ts'
 import { judges, manifests } from './responder-judges.ts'
+import { monitors } from './responder-monitor.ts'
 import { tokens } from './responder-tokens.ts'
 import { Client, lostLog, succeed } from './responder-world.ts'
 
@@ -23,4 +24,5 @@ await lane(async () => {
   await impostor(client, lost, next)
   await tokens(client, lost, next)
   await Promise.all([server.stop(), cosigner.stop()])
+  await monitors()
 })
