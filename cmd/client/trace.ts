@@ -201,9 +201,11 @@ function sayLog({ log, origin, head }: TracedLog, { lineage }: Trace): string {
 function sayProved({ lineage: { events }, logs, faults, gaps }: Trace): string {
   const scanned = logs.filter(({ scanned }) => scanned !== null)
   const how =
-    scanned.length > 0
-      ? `nothing is left out of the ${scanned.map(({ log, scanned }) => `${scanned} entries of ${log}`).join(', ')}`
-      : 'whether the server left something out only --complete can say'
+    gaps.length > 0
+      ? 'not all that was found is shown'
+      : scanned.length > 0
+        ? `nothing is left out of the ${scanned.map(({ log, scanned }) => `${scanned} entries of ${log}`).join(', ')}`
+        : 'whether the server left something out only --complete can say'
   return `${faults.length + gaps.length > 0 ? 'what is shown is' : 'verified:'} ${events.length} events, each proved by its evidence; ${how}`
 }
 

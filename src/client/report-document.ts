@@ -39,6 +39,9 @@ export interface Report {
   readonly notices: readonly string[]
 }
 
+/** Begins a notice of what was found and could not be proved, for lack of a key or of a right. */
+export const NOT_SHOWN = 'not shown: '
+
 export const evidenceName = (log: string, index: number): string => `evidence/${log}-${index}.tlog-proof`
 export const checkpointName = (log: string): string => `checkpoints/${log}.txt`
 

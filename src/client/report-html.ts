@@ -7,7 +7,7 @@ import { parseCheckpointNote } from './checkpoint-text.ts'
 import { formatDrawing } from './lineage-drawing.ts'
 import { edgesOf, sayMarks, saySigners, shortId } from './lineage-formats.ts'
 import { escapeText } from './markup.ts'
-import type { Report } from './report-document.ts'
+import { NOT_SHOWN, type Report } from './report-document.ts'
 import { sayQuestion } from './report-instructions.ts'
 
 const STYLE = `
@@ -63,8 +63,9 @@ const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' :
 const code = (text: string): string => `<code>${escapeText(text)}</code>`
 
 /** What may be relied on, in a box, before anything else. */
-function standing({ logs, lineage, faults }: Report): string {
-  const whole = logs.length > 0 && logs.every(({ scanned }) => scanned !== null)
+function standing({ logs, lineage, faults, notices }: Report): string {
+  const shown = !notices.some((notice) => notice.startsWith(NOT_SHOWN))
+  const whole = shown && logs.length > 0 && logs.every(({ scanned }) => scanned !== null)
   const marked = lineage.events.filter(({ marks }) => marks.length > 0).length
   const rivals = lineage.artifacts.filter(({ producers }) => producers > 1).length
   return `<div class="box"><ul>
@@ -72,7 +73,9 @@ function standing({ logs, lineage, faults }: Report): string {
 <li>${
     whole
       ? `Whoever made it read ${logs.map(({ log, scanned }) => `all ${scanned} entries of ${escapeText(log)}`).join(', ')}: nothing that they hold was left out. This folder alone cannot prove that.`
-      : 'It is what the server told of: the server may have left something out. Made with <code>--complete</code>, it would not.'
+      : !shown
+        ? 'Not all that was found is listed: see what may be missing.'
+        : 'It is what the server told of: the server may have left something out. Made with <code>--complete</code>, it would not.'
   }</li>
 ${marked > 0 ? `<li class="bad">${count(marked, 'event')} marked as quarantined or superseded.</li>\n` : ''}${
   rivals > 0 ? `<li class="bad">${count(rivals, 'artifact')} with more than one producer.</li>\n` : ''

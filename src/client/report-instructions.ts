@@ -34,11 +34,11 @@ policy (C2SP tlog-policy) that you have from somewhere else: the public key of e
 checkpoints. Do not take that file from the same hands as this folder.
 
     treeline verify --trust trust.txt FOLDER
-
+${logs.length > 1 ? '\n(with one more `--trust` for each log whose witnesses are others, if you have their quorums in files of their own)\n' : ''}
 says what is wrong and ends with 1, or says \`verified\` and ends with 0. It checks that
 
 1. every file in \`evidence/\` (${evidence.length} of them) is an event of its log, signed by keys that the write policy of the log allowed, under a checkpoint that your trust policy accepts;
-2. all evidence of a log is part of one tree, the one of its checkpoint here;
+2. all evidence of a log is part of one tree, the one of its checkpoint here${logs.length > 1 ? ', and what a log says that it goes on from is a part of that log' : ''};
 3. the lineage in \`report.json\` is what follows from that evidence and from nothing else: no artifact, event or edge more or less;
 4. \`report.html\`, this file and the checkpoints are what \`report.json\` says, byte for byte, and no other file is in the folder.
 

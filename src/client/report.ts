@@ -25,6 +25,7 @@ import {
   evidenceName,
   FORMAT,
   invalid,
+  NOT_SHOWN,
   parseReport,
   type Report,
   type ReportedLog,
@@ -65,7 +66,7 @@ export function formatReport(
       }))
       .sort(order),
     faults,
-    notices: [...gaps, ...notices],
+    notices: [...gaps.map((gap) => `${NOT_SHOWN}${gap}`), ...notices],
   }
   const files = new Map([['report.json', toUtf8(`${JSON.stringify(report, null, 1)}\n`)], ...derivedFiles(report)])
   for (const { log, evidence, file } of events) files.set(evidenceName(log, evidence.index), file)

@@ -134,4 +134,18 @@ t.test('what a key reached: by name, file or id, since the policy doubts it', as
   t.match(doubted.err, `the write policy doubts the key since ${since}`)
   t.strictSame(indexes(doubted), ['models 2'])
   t.strictSame(indexes(await radius('--key', 'trainer', '--since', '0')), ['models 1', 'models 2'])
+  // The route begins there too, also when another log of the server is asked, and says so.
+  const told = async (more: string) => (await fetch(`${other}/v1/lineage?signer=${keys.trainer!.id}&${more}`)).json()
+  t.match(await told('direction=down'), { since: time, compromisedSince: time, events: [{ log: 'models', index: 2 }] })
+  t.match(await told('direction=down&since=0'), {
+    since: 0,
+    compromisedSince: time,
+    events: [{ index: 1 }, { index: 2 }],
+  })
+  t.notOk(
+    'since' in
+      (await told('direction=down')
+        .then(() => fetch(`${other}/v1/lineage?signer=${keys.curator!.id}`))
+        .then((answer) => answer.json())),
+  )
 })

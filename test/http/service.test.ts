@@ -108,6 +108,8 @@ t.test('a token opens what its scopes name, in the logs that it names', async (t
   const payload = tokenFor(data, ['test'], 'payload')
   const elsewhere = tokenFor(data, ['raw'], 'tree', 'payload')
   const metrics = tokenFor(data, [], 'metrics')
+  const { token: mixed, rule } = mintToken(['raw'], ['payload'], 1)
+  changeTokens(tokensFile(data), (rules) => [...rules, rule, { ...rule, logs: ['test'], scopes: ['tree'] }])
   const submitted = await post(url, '/test/v1/events', event(signer, 'guarded'))
   t.equal(submitted.status, 201, 'writers sign, and need no token')
   await becomes(200, () => as(url, '/test/checkpoint', tree))
@@ -116,6 +118,13 @@ t.test('a token opens what its scopes name, in the logs that it names', async (t
   const document = addendumPath(addendum)
   const policy = addendumPath(json(await as(url, '/test/v1/events/0', tree)).addendum)
   await becomes(200, () => as(url, '/test/v1/evidence/1', payload))
+  await becomes(200, () => as(url, '/test/checkpoint', mixed))
+  t.equal((await as(url, '/test/v1/evidence/1', mixed)).status, 403, 'each log as its own rule says')
+  t.equal(
+    (await as(url, '/raw/tile/entries/000.p/1', mixed)).status,
+    (await as(url, '/raw/tile/entries/000.p/1', elsewhere)).status,
+  )
+  t.equal((await as(url, '/test/checkpoint', `${mixed.slice(0, -1)}${mixed.endsWith('A') ? 'B' : 'A'}`)).status, 401)
 
   const table: readonly (readonly [string, readonly number[]])[] = [
     //                                       none  bad  tree  payload  another log  metrics
