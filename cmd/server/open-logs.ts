@@ -43,6 +43,8 @@ export interface OpenOptions {
   readonly keeper?: Keeper
   /** Told of what broke, and in which log. */
   readonly onFailure: (error: unknown, log: string) => void
+  /** Told of what broke in the index of a log; the log goes on. */
+  readonly onIndexFailure?: (error: unknown, log: string) => void
   /** Told when a witness of a log begins to fail. */
   readonly onLate?: (log: string, witness: string, why: string) => void
   /** Told, once at the start, of what an operator should know of a log. */
@@ -164,7 +166,7 @@ export async function openLogs({
     if (indexed.length === 0) return undefined
     return new Projections({
       logs: indexed.map(([name]) => ({ name, ...logFiles(data, name) })),
-      onFailure: told.onFailure,
+      onFailure: (error, log) => (told.onIndexFailure ?? told.onFailure)(error, log),
       onRenewed: (log, why) => told.onNotice?.(log, `its index is made again from the log: ${why}`),
     })
   }

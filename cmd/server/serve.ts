@@ -20,6 +20,7 @@ import type { SharedLog } from '../../src/log/workers/gateway.ts'
 import type { Store } from '../../src/store/store.ts'
 import { readTokens, tokensFile } from '../../src/store/tokens.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
+import { roomForConnections } from './descriptors.ts'
 import { openLogs } from './open-logs.ts'
 import { readTls, reloadTls, type TlsFiles } from './tls.ts'
 import { readWitnessPolicies } from './witnesses.ts'
@@ -118,6 +119,10 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       metrics.failed(log)
       logger.error({ log, err }, 'the log failed: /readyz says what it still does')
     },
+    onIndexFailure: (err, log) => {
+      metrics.failed(log)
+      logger.error({ log, err }, 'the index of the log failed: search and lineage wait for it, the log goes on')
+    },
     onLate: (log, witness, why) =>
       logger.warn({ log, witness, why }, 'a witness does not cosign: /readyz says since when'),
     onNotice: (log, what) => logger.warn({ log }, what),
@@ -132,6 +137,12 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       : error
   })
   const { logs } = opened
+  const maxConnections = roomForConnections(settings.maxConnections, logs.size, settings.workers)
+  if (maxConnections < settings.maxConnections)
+    logger.warn(
+      { maxConnections },
+      'fewer connections than --max-connections: the limit of open files (ulimit -n) has no room for more',
+    )
   let app: FastifyInstance | undefined
   let url: string
   try {
@@ -142,16 +153,14 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
       gate,
       rates: settings.rates,
       proxies: settings.proxies,
-      ...(settings.workers > 0
-        ? { fronted: true }
-        : { maxConnections: settings.maxConnections, ...(certificate && { tls: certificate }) }),
+      ...(settings.workers > 0 ? { fronted: true } : { maxConnections, ...(certificate && { tls: certificate }) }),
       logger,
       metrics,
       projections: opened.projections,
       explorer: EXPLORER,
     })
     if (settings.workers > 0) {
-      front = await startFront(app, settings, opened.shared, logger)
+      front = await startFront(app, { ...settings, maxConnections }, opened.shared, logger)
       metrics.withOthers(() => front!.pool.count())
       url = front.url
     } else url = await app.listen({ host, port })

@@ -463,6 +463,29 @@ t.test('a full disk: writes stop, reads and their reasons go on, and nothing is 
   t.equal((await run(t, ['check', '--data', data])).code, 0)
 })
 
+t.test('more connections than files may be open: some are dropped, and the log is published', async (t) => {
+  const data = await raw(t)
+  const server = await serve(t, data, ['--publish-interval', '10', '--log-level', 'warn'], { openFiles: 120 })
+  await server.says(/fewer connections than --max-connections/)
+  const { port } = new URL(server.url)
+  let open = 0
+  const sockets = Array.from({ length: 200 }, () =>
+    connect(Number(port), '127.0.0.1')
+      .on('error', () => {})
+      .on('connect', () => open++)
+      .on('close', () => open--),
+  )
+  while (open === 0 || open > 60) await sleep(10)
+  for (const socket of sockets.slice(0, 180)) socket.destroy()
+  const agent = new PlainAgent()
+  while (open > 20) await sleep(10)
+  t.match(await add(server.url, agent, 'while others hold on'), { status: 200, text: '0' })
+  for (const socket of sockets) socket.destroy()
+  for (let size = 0; size < 1; await sleep(10)) size = json(await ask(server.url, '/v1/logs'))[0].published
+  t.notMatch(server.errors.join('\n'), /EMFILE/)
+  t.equal(await server.stop(), 0)
+})
+
 t.test('flags from the environment and from a file', async (t) => {
   const data = await raw(t)
   const config = join(data, 'config.json')

@@ -10,6 +10,8 @@ export interface StartOptions {
   readonly uid?: number
   /** Largest file that it may write, in KiB: what a full disk looks like. */
   readonly fileKiB?: number
+  /** Most files that it may have open. */
+  readonly openFiles?: number
   readonly env?: NodeJS.ProcessEnv
 }
 
@@ -18,11 +20,14 @@ export function startProgram(
   t: Test,
   program: string,
   args: readonly string[],
-  { uid, fileKiB, env = {} }: StartOptions = {},
+  { uid, fileKiB, openFiles, env = {} }: StartOptions = {},
 ): ChildProcess {
   const command = [process.execPath, program, ...args]
-  const limited =
-    fileKiB === undefined ? command : ['bash', '-c', `ulimit -f ${fileKiB}; exec "$@"`, 'bash', ...command]
+  const limits = [
+    ...(fileKiB === undefined ? [] : [`ulimit -f ${fileKiB}`]),
+    ...(openFiles === undefined ? [] : [`ulimit -n ${openFiles}`]),
+  ]
+  const limited = limits.length === 0 ? command : ['bash', '-c', `${limits.join('; ')}; exec "$@"`, 'bash', ...command]
   const child = spawn(limited[0]!, limited.slice(1), {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
