@@ -187,6 +187,38 @@ def begins_with_genesis(items, origin):
     return False
 
 
+def header_in(item):
+    """What the header of a batch says, or None for another entry. Its place is not judged without its document."""
+    if not item["map"] or item["map"][1] != BATCH:
+        return None
+    need("document" in item, f"the document of the header at {item['index']} is not shown")
+    return json.loads(base64.b64decode(json.loads(item["document"])["payload"]))
+
+
+def batch_root(leaves):
+    """RFC 6962 section 2.1, over the key 7 of each item."""
+    if len(leaves) == 1:
+        return sha256(b"\x00" + leaves[0])
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return node(batch_root(leaves[:half]), batch_root(leaves[half:]))
+
+
+def breaks_batch(index, entry, items):
+    """Whether it stands among the items of a header that is shown and is none of them, completes another root, or names what is not its header."""
+    for at, item in items.items():
+        header = header_in(item) if at < index else None
+        if header and index <= at + header["size"]:
+            says = [entry.get(key) for key in (1, 8, 4, 3, 2, 9)]
+            if says != [EVENT, [at, index - at - 1], header["payloadType"]] + [item["map"][key] for key in (3, 2, 9)]:
+                return True
+            if index == at + header["size"]:
+                return batch_root([items[one]["map"][7] for one in range(at + 1, index + 1)]) != b64(header["root"].encode())
+    need(entry[1] == EVENT and 8 in entry, "it is of no batch, and in none that is shown")
+    at, position = entry[8]
+    # In the span of a header that is shown it would have been found above.
+    return index != at + 1 + position or not (header_in(items[at]) and index <= at + header_in(items[at])["size"])
+
+
 def invalid_entry(found, vkeys):
     ordered(found, "note rule (index entry proof (document )?)+")
     fields = dict(found[: [name for name, _ in found].index("index")])
@@ -204,14 +236,15 @@ def invalid_entry(found, vkeys):
             need(item["map"] and sha256(item["document"]) == item["map"][7], f"the document of entry {item['index']} is another one")
     need(begins_with_genesis(items, origin), f"it is not shown that {origin} is a log of events")
     accused, others = items[0], {item["index"]: item["map"] for item in items[1:]}
+    whole = {item["index"]: item for item in items}
     index, entry = accused["index"], accused["map"]
     carries = {at for at, one in others.items() if one and one[1] in (GENESIS, POLICY)}
     if rule == "malformed":
         need(entry is None, "it is an entry: what else may be wrong with it is for treeline verify")
     elif rule == "genesis":
         need((entry[1] == GENESIS) != (index == 0), "the genesis is where it belongs")
-    elif rule == "batch":
-        need(entry[1] == BATCH or (entry[1] == EVENT and 8 in entry), "it is of no batch")
+    elif rule == "batch" and entry[1] != BATCH:
+        need(breaks_batch(index, entry, whole), "it is where it belongs, among the items of its batch")
     elif rule == "time":
         need(entry[2] < others[index - 1][2], "its time is not before that of the entry before")
     elif rule == "policy-index":

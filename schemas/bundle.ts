@@ -1,5 +1,6 @@
 /** The schemas of this folder as one flat set, by title: files, and the definitions inside of them. */
 import batchLine from './batch-line.json' with { type: 'json' }
+import batchReceipt from './batch-receipt.json' with { type: 'json' }
 import bytes from './bytes.json' with { type: 'json' }
 import canonicalEnvelope from './canonical-envelope.json' with { type: 'json' }
 import consistencyProof from './consistency-proof.json' with { type: 'json' }
@@ -28,6 +29,7 @@ interface SchemaFile {
 
 export const FILES: readonly SchemaFile[] = [
   batchLine,
+  batchReceipt,
   bytes,
   canonicalEnvelope,
   consistencyProof,

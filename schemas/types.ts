@@ -170,6 +170,44 @@ export interface Problem {
   sha256?: string
 }
 /**
+ * The receipt of the header of a signed batch, and where its items are.
+ */
+export interface BatchReceipt {
+  origin: string
+  /**
+   * An index or a size of the tree, or a count.
+   */
+  index: number
+  /**
+   * The entry as it stands in the tree.
+   */
+  entry: string
+  /**
+   * Inclusion proof, the sibling of the leaf first.
+   *
+   * @maxItems 63
+   *
+   * Items: 32 bytes in standard base64.
+   */
+  hashes: string[]
+  /**
+   * A signed note: the tree that the proof leads to.
+   */
+  checkpoint: string
+  /**
+   * Whether the checkpoint carries a full quorum of witnesses.
+   */
+  witnessed: boolean
+  /**
+   * Index of the first item: they follow the header.
+   */
+  first: number
+  /**
+   * How many items there are.
+   */
+  size: number
+}
+/**
  * A DSSE envelope as the log keeps it: the signatures that verified, sorted by key id.
  */
 export interface CanonicalEnvelope {
@@ -287,6 +325,20 @@ export interface Event {
    */
   addendum: string
   envelope: CanonicalEnvelope | null
+  /**
+   * Of an item of a signed batch: index of the header, which is signed for it, and its place.
+   */
+  batch?: {
+    /**
+     * An index or a size of the tree, or a count.
+     */
+    header: number
+    position: number
+  }
+  /**
+   * Of an item of a signed batch, where the envelope of a single event would be; absent without the scope payload, and when it is not there.
+   */
+  payload?: string
   redacted: {
     /**
      * The redaction entry.

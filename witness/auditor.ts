@@ -243,8 +243,10 @@ export class Auditor {
     if (accepted) return false
     const tree = await RebuiltTree.of(reader, head)
     const items: ProvedItem[] = []
-    for (const index of new Set([accused.index, ...broken.needs, 0])) {
-      for await (const bytes of reader.entries(index, index + 1, head.size)) {
+    for (const [from, to] of runsOf([accused.index, ...broken.needs, 0])) {
+      let index = from - 1
+      for await (const bytes of reader.entries(from, to, head.size)) {
+        index++
         const entry = entryIn(bytes)
         const document =
           (index === accused.index ? accused.document : this.#policies.get(index)) ??
@@ -252,7 +254,8 @@ export class Auditor {
         items.push({ index, bytes, proof: tree.inclusion(index, head.size), ...(document && { document }) })
       }
     }
-    const [first, ...rest] = items as [ProvedItem, ...ProvedItem[]]
+    const first = items.find(({ index }) => index === accused.index)!
+    const rest = items.filter((one) => one !== first)
     const fault = {
       kind: 'invalid-entry',
       keys: this.#vkeys,
@@ -271,6 +274,17 @@ export class Auditor {
     const why = `entry ${index} says ${new Date(time).toISOString()}, and was not there before ${new Date(1_000 * (after ?? 0)).toISOString()} or is later than ${new Date(1_000 * before).toISOString()}`
     this.#parts.alerts.raise({ origin: this.#origin, kind: 'back-dated', why })
   }
+}
+
+/** As half-open ranges, ascending: the items of a batch are thousands, in a few bundles. */
+function runsOf(indexes: readonly number[]): (readonly [number, number])[] {
+  const runs: [number, number][] = []
+  for (const index of [...new Set(indexes)].sort((a, b) => a - b)) {
+    const last = runs.at(-1)
+    if (last !== undefined && last[1] === index) last[1]++
+    else runs.push([index, index + 1])
+  }
+  return runs
 }
 
 /** Undefined for what is no entry: that is a matter of the rules. */

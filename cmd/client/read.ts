@@ -28,6 +28,8 @@ interface EventText {
   readonly hidden: number
   readonly leafHash: string
   readonly envelope: { readonly payload: string } | null
+  readonly batch?: { readonly header: number; readonly position: number }
+  readonly payload?: string
   readonly redacted: { readonly index: number; readonly reason: string } | null
 }
 
@@ -111,15 +113,17 @@ async function wantedIndex(transport: Transport, options: Options, operands: rea
 }
 
 function readable(event: EventText): string[] {
-  const { index, kind, time, keys, type, artifacts, hidden, leafHash, envelope, redacted } = event
+  const { index, kind, time, keys, type, artifacts, hidden, leafHash, envelope, batch, payload, redacted } = event
   const lines = [
     `entry ${index}: ${kind}${type ? ` of type ${type}` : ''}, ${new Date(time).toISOString()}`,
     ...keys.map((key) => `signed by ${key}`),
     ...artifacts.map(({ role, algorithm, digest }) => `${role} ${algorithm}:${digest}`),
     ...(hidden > 0 ? [`and ${hidden} more artifacts in the payload`] : []),
     `leaf hash ${leafHash}`,
+    ...(batch ? [`item ${batch.position} of the batch at ${batch.header}`] : []),
   ]
   if (redacted !== null) lines.push(`redacted by entry ${redacted.index}: ${redacted.reason}`)
-  if (envelope !== null) lines.push(...Buffer.from(envelope.payload, 'base64').toString().split('\n'))
+  const document = envelope?.payload ?? payload
+  if (document !== undefined) lines.push(...Buffer.from(document, 'base64').toString().split('\n'))
   return lines
 }

@@ -1,7 +1,7 @@
 import { Policies } from '../../src/client/policies.ts'
 import { parseTime, type Query } from '../../src/client/query.ts'
 import { decodeAt, type VerifiedLog } from '../../src/client/scan.ts'
-import { envelopeOf, type FoundEntry, search } from '../../src/client/search.ts'
+import { type FoundEntry, payloadOf, search } from '../../src/client/search.ts'
 import { entryLine, sayEntry } from '../../src/client/timeline.ts'
 import { sayIndexes, Unread } from '../../src/client/unread.ts'
 import { parseSize } from '../../src/core/bytes.ts'
@@ -29,7 +29,10 @@ export const replayCommand: Command = {
     ...QUERY_FLAGS,
     { name: 'from', value: 'INDEX', help: 'from this entry on', default: '0' },
     { name: 'to', value: 'SIZE|TIME', help: 'the log as of this size, or as of this moment (RFC 3339)' },
-    { name: 'payloads', help: 'with the signed envelopes (--json); takes the scope payload' },
+    {
+      name: 'payloads',
+      help: 'with the signed envelopes, and the payloads of items of signed batches (--json); takes the scope payload',
+    },
     { ...JSON_FLAG, help: 'a JSON document on each line' },
   ],
   async run(options, operands) {
@@ -92,9 +95,9 @@ async function print(options: Options, log: VerifiedLog, query: Query, from: num
 
 export async function lineOf(log: VerifiedLog, policies: Policies, found: FoundEntry, payloads: boolean) {
   const { index, entry, sure } = found
-  const envelope = payloads ? (entry.kind === EVENT && (await envelopeOf(log, index, entry))) || null : undefined
+  const document = payloads ? (entry.kind === EVENT && (await payloadOf(log, index, entry))) || null : undefined
   const signers = await policies.signersOf(entry)
-  return entryLine(found, { origin: log.origin, signers, sure, ...(envelope !== undefined && { envelope }) })
+  return entryLine(found, { origin: log.origin, signers, sure, ...(document !== undefined && { document }) })
 }
 
 /** Waits where whoever reads us is slower than the log. */

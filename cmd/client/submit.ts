@@ -1,21 +1,49 @@
-import type { Outcome, Rejected } from '../../src/client/client.ts'
+import { statSync } from 'node:fs'
+import { type PreparedBatch, prepareBatch } from '../../src/client/batch.ts'
+import type { Logged, Outcome, Rejected } from '../../src/client/client.ts'
 import { receiptText } from '../../src/client/receipts.ts'
 import { TreelineError } from '../../src/core/errors.ts'
-import { type Command, EXIT, type Options, printable, usage } from '../cli.ts'
-import { JSON_FLAG, KEY_FLAG, LOG_FLAGS, STATE_FLAG, TRUST_FLAG, withClient, writeOutput } from './common.ts'
+import type { BatchReceipt } from '../../src/core/receipt.ts'
+import { type Command, EXIT, type Flag, type Options, printable, usage } from '../cli.ts'
+import { progressBar } from '../progress.ts'
+import { JSON_FLAG, KEY_FLAG, LOG_FLAGS, readKeys, STATE_FLAG, TRUST_FLAG, withClient, writeOutput } from './common.ts'
 import { EVENT_FLAGS, signedEvent } from './event.ts'
 
 /** Receipts that a submission settles beside its own work: a pipeline does not wait for a long list. */
 const SETTLE = { limit: 100, patience: 0 }
 
+const BATCH_FLAG: Flag = {
+  name: 'batch',
+  value: 'FILE.ndjson',
+  help: 'sign all payloads of a file at once, one in-toto Statement or CloudEvent a line; at most 10,000 and 32 MiB',
+}
+/** Bytes from which on reading takes long enough to be watched. */
+const LARGE = 2 ** 20
+
+async function batchOf(options: Options, origin: string): Promise<PreparedBatch> {
+  const stray = EVENT_FLAGS.find(({ name }) => options.get(name) !== undefined)
+  if (stray !== undefined) throw usage(`the lines of a --batch are sent as they are: leave out --${stray.name}`)
+  const file = options.need('batch')
+  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  const bar = progressBar('signing bytes')
+  try {
+    const progress = size > LARGE ? { progress: (done: number) => bar.update(done, size) } : {}
+    return await prepareBatch({ file, origin, keys: readKeys(options), ...progress })
+  } finally {
+    bar.stop()
+  }
+}
+
 export const submitCommand: Command = {
   name: 'submit',
-  summary: 'Signs an event about files and logs it. A log that is away never fails it: the event waits in the spool.',
+  summary:
+    'Signs an event about files, or a batch of events, and logs it. A log that is away never fails it: the event waits in the spool.',
   flags: [
     ...LOG_FLAGS,
     TRUST_FLAG,
     { ...KEY_FLAG, help: 'the signer', required: false },
     ...EVENT_FLAGS,
+    BATCH_FLAG,
     { name: 'wait', help: 'until witnesses have cosigned, as long as the log is willing to' },
     { name: 'receipt', value: 'FILE', help: 'write the receipt there too' },
     STATE_FLAG,
@@ -24,9 +52,11 @@ export const submitCommand: Command = {
   async run(options, operands) {
     if (operands.length > 0) throw usage(`submit takes no ${operands[0]}: name files by --produced and --consumed`)
     return withClient(options, async (client) => {
-      const outcome = await client.submit(await signedEvent(options, client.origin), {
-        witnessed: options.is('wait'),
-      })
+      const witnessed = options.is('wait')
+      const outcome =
+        options.get('batch') === undefined
+          ? await client.submit(await signedEvent(options, client.origin), { witnessed })
+          : await client.submitBatch(await batchOf(options, client.origin), { witnessed })
       say(options, outcome)
       sayRejected(outcome.rejected)
       if (outcome.kind === 'logged') await quietly(() => client.settle(SETTLE))
@@ -49,7 +79,7 @@ export const drainCommand: Command = {
       console.log(
         options.is('json')
           ? JSON.stringify({ logged: indexes, rejected: refused, left })
-          : `${logged.length} events logged, ${rejected.length} refused, ${left} left in the spool`,
+          : `${countOf(logged)} events logged, ${rejected.length} refused, ${left} left in the spool`,
       )
       if (reason !== undefined) throw reason
       const { proved, waiting, foreign } = await client.settle()
@@ -79,9 +109,18 @@ function say(options: Options, outcome: Outcome): void {
   if (options.is('json')) process.stdout.write(text)
   else
     console.log(
-      `${created ? 'logged' : 'already logged'} at index ${receipt.index} of ${receipt.origin}; the receipt verifies${receipt.witnessed ? ', and witnesses have cosigned it' : ''}`,
+      'first' in receipt
+        ? sayBatch(receipt, created)
+        : `${created ? 'logged' : 'already logged'} at index ${receipt.index} of ${receipt.origin}; the receipt verifies${receipt.witnessed ? ', and witnesses have cosigned it' : ''}`,
     )
 }
+
+const sayBatch = ({ origin, index, first, size, witnessed }: BatchReceipt, created: boolean): string =>
+  `${created ? 'logged' : 'already logged'} at index ${index} of ${origin}, with its ${size} items at ${first} to ${first + size - 1}; the receipt verifies${witnessed ? ', and witnesses have cosigned it' : ''}`
+
+/** A batch is as many events as it has items. */
+const countOf = (logged: readonly Logged[]): number =>
+  logged.reduce((sum, { receipt }) => sum + ('size' in receipt ? receipt.size : 1), 0)
 
 function sayRejected(rejected: readonly Rejected[]): void {
   for (const { file, reason } of rejected)

@@ -8,13 +8,15 @@
  *   await client.settle()
  *   await client.close()
  */
-import { type Envelope, parseEnvelope } from '../core/dsse.ts'
+import { BATCH_BODY } from '../core/batch.ts'
+import { parseEnvelope } from '../core/dsse.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
-import { type Receipt, verifyReceipt } from '../core/receipt.ts'
+import { type BatchReceipt, type Receipt, verifyBatchReceipt, verifyReceipt } from '../core/receipt.ts'
 import type { WitnessPolicy } from '../core/witness-policy.ts'
 import { parseAnswer, wrongAnswer } from './answer.ts'
+import { bodyOf, type PreparedBatch, readBatch } from './batch.ts'
 import { fetchProof } from './reads.ts'
-import { parseReceipt, Receipts, type Settled } from './receipts.ts'
+import { parseBatchReceipt, parseReceipt, Receipts, type Settled } from './receipts.ts'
 import { Spool } from './spool.ts'
 import { PASSING, Transport, type TransportOptions } from './transport.ts'
 import { stateFolder, trustedOrigin } from './trusted-log.ts'
@@ -30,7 +32,7 @@ export interface Logged {
   /** False when the log knew it from before. */
   readonly created: boolean
   /** Of the log itself, or of a log that it succeeds, which then has the event; its `origin` says which. */
-  readonly receipt: Receipt
+  readonly receipt: Receipt | BatchReceipt
   /** Where the receipt is kept until it is settled. */
   readonly file: string
 }
@@ -86,6 +88,12 @@ const FINAL = new Set<Code>([
 ])
 const ENVELOPE = 'application/vnd.dsse.envelope.v1+json'
 
+/** What is submitted: how it is kept, and how it is sent. */
+interface Sendable {
+  readonly spool: () => Promise<string>
+  readonly send: () => Promise<Logged>
+}
+
 export class TreelineClient {
   readonly transport: Transport
   readonly spool: Spool
@@ -114,21 +122,32 @@ export class TreelineClient {
    * Sends an envelope in canonical form. Events that wait go first, so that the order of a signer holds. Never fails for a log that is away:
    * then the event is in the spool. Throws the log's refusal, which is final; any other error says where the event is kept.
    */
-  async submit(envelope: Uint8Array, options: SubmitOptions = {}): Promise<Outcome> {
-    return this.spool.list().length > 0 ? this.#behindOthers(envelope, options) : this.#now(envelope, [], options)
+  submit(envelope: Uint8Array, options: SubmitOptions = {}): Promise<Outcome> {
+    const sendable = { spool: () => this.spool.add(envelope), send: () => this.#send(envelope, options) }
+    return this.#submit(sendable, options)
   }
 
-  async #now(envelope: Uint8Array, rejected: readonly Rejected[], options: SubmitOptions): Promise<Outcome> {
+  /** The same for a signed batch (`prepareBatch`): taken whole or not at all, spooled whole, and its receipt is that of its header. */
+  submitBatch(batch: PreparedBatch, options: SubmitOptions = {}): Promise<Outcome> {
+    const spool = async () => this.spool.add(await bodyOf(batch), 'batch')
+    return this.#submit({ spool, send: () => this.#sendBatch(batch, options) }, options)
+  }
+
+  async #submit(sendable: Sendable, options: SubmitOptions): Promise<Outcome> {
+    return this.spool.list().length > 0 ? this.#behindOthers(sendable, options) : this.#now(sendable, [])
+  }
+
+  async #now({ spool, send }: Sendable, rejected: readonly Rejected[]): Promise<Outcome> {
     try {
-      return { kind: 'logged', ...(await this.#send(envelope, options)), rejected }
+      return { kind: 'logged', ...(await send()), rejected }
     } catch (error) {
       if (!(error instanceof TreelineError) || FINAL.has(error.code)) throw error
-      return spooled(await this.spool.add(envelope), error, rejected)
+      return spooled(await spool(), error, rejected)
     }
   }
 
-  async #behindOthers(envelope: Uint8Array, options: SubmitOptions): Promise<Outcome> {
-    const file = await this.spool.add(envelope)
+  async #behindOthers(sendable: Sendable, options: SubmitOptions): Promise<Outcome> {
+    const file = await sendable.spool()
     const found = new Map<string, Logged | Rejected>()
     let drained: Drained
     try {
@@ -145,7 +164,7 @@ export class TreelineClient {
     if (own !== undefined && !options.witnessed) return { kind: 'logged', ...own, rejected }
     if (reason !== undefined) return spooled(file, reason, rejected)
     // Another drainer took it in between: the log answers with the receipt of the event that it knows.
-    return this.#now(envelope, rejected, options)
+    return this.#now(sendable, rejected)
   }
 
   /** Sends what is in the spool, oldest first. Throws LOCKED while another process does. */
@@ -179,7 +198,8 @@ export class TreelineClient {
     for (let [name] = this.spool.list(); name !== undefined; [name] = this.spool.list()) {
       const file = this.spool.path(name)
       try {
-        found.set(file, await this.#send(this.spool.read(name)))
+        const batch = name.endsWith('.batch')
+        found.set(file, await (batch ? this.#sendBatch(readBatch(file)) : this.#send(this.spool.read(name))))
         // Dies before: it is sent again and known. The receipt is kept already.
         await this.spool.remove(name)
       } catch (error) {
@@ -195,19 +215,37 @@ export class TreelineClient {
     const path = `v1/events${witnessed ? '?wait=witnessed' : ''}`
     const { status, body } = await this.transport.post(path, envelope, ENVELOPE)
     const created = status === 201
-    const receipt = this.#verified(parseAnswer(body), parseEnvelope(envelope), created)
+    const receipt = this.#verified(created, () => {
+      const parsed = parseReceipt(parseAnswer(body))
+      if (parsed.salt.length === 0) throw wrongAnswer('the receipt has no salt')
+      return [parsed, () => verifyReceipt(parsed, parseEnvelope(envelope), this.#trust)]
+    })
+    return this.#kept(created, receipt)
+  }
+
+  async #sendBatch(batch: PreparedBatch, { witnessed = false }: SubmitOptions = {}): Promise<Logged> {
+    const path = `v1/events/batch${witnessed ? '?wait=witnessed' : ''}`
+    const { status, body } = await this.transport.post(path, batch, BATCH_BODY)
+    const created = status === 201
+    const receipt = this.#verified(created, () => {
+      const parsed = parseBatchReceipt(parseAnswer(body))
+      return [parsed, () => verifyBatchReceipt(parsed, batch.envelope, this.#trust)]
+    })
+    return this.#kept(created, receipt)
+  }
+
+  async #kept(created: boolean, receipt: Receipt | BatchReceipt): Promise<Logged> {
     // Kept with the log that it is of: another one cannot prove anything about it.
     const receipts = receipt.origin === this.origin ? this.#receipts : this.#receiptsOf(receipt.origin)
     return { created, receipt, file: await receipts.keep(receipt) }
   }
 
   /** Whatever is wrong with a receipt is the log's fault, and must not read as a judgement of the event. */
-  #verified(document: object, sent: Envelope, created: boolean): Receipt {
+  #verified<T extends Receipt>(created: boolean, parse: () => [T, verify: () => unknown]): T {
     try {
-      const receipt = parseReceipt(document)
-      if (receipt.salt.length === 0) throw wrongAnswer('the receipt has no salt')
+      const [receipt, verify] = parse()
       if (receipt.origin !== this.origin) this.#requirePinned(receipt.origin, created)
-      verifyReceipt(receipt, sent, this.#trust)
+      verify()
       return receipt
     } catch (error) {
       if (!(error instanceof TreelineError) || error.code === 'UNVERIFIED_NOTE') throw error

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { sha256 } from '#platform'
 import { toBase64, toHex, toUtf8 } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
-import type { Receipt } from '../core/receipt.ts'
+import type { BatchReceipt, Receipt } from '../core/receipt.ts'
 import { type WitnessPolicy, withoutQuorum } from '../core/witness-policy.ts'
 import { bytesOf, hashesOf, indexOf, textOf, wrongAnswer } from './answer.ts'
 import { makeFolder, writeDurably } from './durable-file.ts'
@@ -33,8 +33,21 @@ export function parseReceipt(document: unknown): Receipt {
   return receipt
 }
 
-export const receiptText = ({ origin, index, entry, salt, hashes, checkpoint, witnessed }: Receipt): string =>
-  `${JSON.stringify({ origin, index, entry: toBase64(entry), salt: toBase64(salt), hashes: hashes.map(toBase64), checkpoint, witnessed }, null, 2)}\n`
+/** Throws INVALID_PROOF for a document that is not the receipt of a batch. */
+export function parseBatchReceipt(document: unknown): BatchReceipt {
+  const { first, size } = (document ?? {}) as Record<string, unknown>
+  return { ...parseReceipt(document), first: indexOf(first, 'first'), size: indexOf(size, 'size') }
+}
+
+export function receiptText(receipt: Receipt | BatchReceipt): string {
+  const { origin, index, entry, salt, hashes, checkpoint, witnessed } = receipt
+  const document = {
+    ...{ origin, index, entry: toBase64(entry) },
+    ...('first' in receipt ? { first: receipt.first, size: receipt.size } : { salt: toBase64(salt) }),
+    ...{ hashes: hashes.map(toBase64), checkpoint, witnessed },
+  }
+  return `${JSON.stringify(document, null, 2)}\n`
+}
 
 export interface Settled {
   /** Receipts that are under a published checkpoint now; they are kept no longer. */

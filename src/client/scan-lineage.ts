@@ -9,7 +9,7 @@ import type { WitnessPolicy } from '../core/witness-policy.ts'
 import type { Question } from './lineage-answer.ts'
 import { Policies } from './policies.ts'
 import { type ScanSource, VerifiedLog } from './scan.ts'
-import { envelopeOf, isClosed } from './search.ts'
+import { isClosed, payloadOf as readPayload } from './search.ts'
 import { sayIndexes, Unread, type UnreadEvents } from './unread.ts'
 
 interface ScannedLog {
@@ -85,7 +85,7 @@ async function payloadOf(
   unread: Unread,
 ): Promise<Uint8Array | undefined> {
   try {
-    const payload = (await envelopeOf(log, index, entry))?.payload
+    const payload = (await readPayload(log, index, entry))?.payload
     if (payload === undefined) unread.add(index, 'gone')
     return payload
   } catch (error) {

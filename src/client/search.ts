@@ -2,10 +2,10 @@
  * Every entry of a verified log that somebody looks for, and none left out. Most entries are put aside by a search for bytes over whole bundles;
  * those that have artifacts only in their payload (key 11, and files of manifests) are judged by the payload.
  */
-import { splitAddendum } from '../core/addendum.ts'
-import { type Envelope, parseEnvelope } from '../core/dsse.ts'
 import { EVENT, type EventEntry } from '../core/entry.ts'
 import { TreelineError } from '../core/errors.ts'
+import { type EventPayload, eventPayload } from '../core/event-payload.ts'
+import { HASH_SIZE } from '../core/merkle.ts'
 import { artifactsBeyond, MANIFEST, saysMore } from '../core/payload-facts.ts'
 import { ahead } from './ahead.ts'
 import { Policies } from './policies.ts'
@@ -34,8 +34,9 @@ export interface SearchOptions {
 
 /** Documents that are fetched at once: 64 MiB at most. */
 const DOCUMENTS_AHEAD = 16
-/** First byte of an event that shows all its artifacts, and is no part of a batch: a CBOR map of nine. */
+/** First byte of an event that is no part of a batch and shows all its artifacts: a CBOR map of nine. One of the two makes it ten. */
 const SHOWS_ALL = 0xa9
+const TEN = 0xaa
 /** Where an entry says its kind: after the head of the map, and key and value of the version. */
 const KIND = 4
 
@@ -80,13 +81,20 @@ function candidatesIn({ bytes, entries }: ScannedBundle, queries: readonly Narro
     for (const [i, entry] of entries.entries()) {
       if (found.has(i) || (query.kind !== undefined && entry[KIND] !== query.kind)) continue
       const inside = bufferOf(entry)
-      const hides = entry[0] !== SHOWS_ALL || (manifests && inside.includes(MANIFEST))
+      const hides = !showsAll(entry) || (manifests && inside.includes(MANIFEST))
       if (!named && !hides) continue
       if (digest !== undefined && !hides && !inside.includes(digest)) continue
       if (needles.every((needle) => inside.includes(needle))) found.add(i)
     }
   }
   return [...found].sort((a, b) => a - b)
+}
+
+/** Of ten members an item of a batch has key 8, which follows key 7, whose place stands in the trailer; another event has key 11. */
+function showsAll(entry: Uint8Array): boolean {
+  if (entry[0] !== TEN) return entry[0] === SHOWS_ALL
+  const digest = (entry.at(-3)! << 8) | entry.at(-2)!
+  return entry[digest + HASH_SIZE] === 8
 }
 
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -105,22 +113,22 @@ async function judge(
     else if (shown || (query.artifact !== undefined && entry.kind === EVENT && saysMore(entry))) open.push(i)
   }
   if (open.length === 0 || entry.kind !== EVENT) return { index, bytes, entry, queries: certain, sure: true }
-  const envelope = await envelopeOf(log, index, entry).catch((error: unknown) => {
+  const event = await payloadOf(log, index, entry).catch((error: unknown) => {
     // Of an artifact few events leave it open; of a text all do, and a list of them would be no answer.
     if (isClosed(error) && open.every((i) => queries[i]!.text === undefined)) return 'closed' as const
     throw error
   })
-  if (envelope === undefined || envelope === 'closed')
+  if (event === undefined || event === 'closed')
     return certain.length > 0
       ? { index, bytes, entry, queries: certain, sure: true }
-      : { index, bytes, entry, queries: open, sure: false, unread: envelope ?? 'gone' }
+      : { index, bytes, entry, queries: open, sure: false, unread: event ?? 'gone' }
   const beyond = saysMore(entry)
-    ? artifactsBeyond(entry, envelope.payload, (await policies.at(entry.policy)).produces)
+    ? artifactsBeyond(entry, event.payload, (await policies.at(entry.policy)).produces)
     : []
   for (const i of open) {
     const query = queries[i]!
     const artifact = matchesShown(query, entry) || matchesBeyond(query, beyond)
-    if (artifact && (query.text === undefined || holds(envelope.payload, query.text))) certain.push(i)
+    if (artifact && (query.text === undefined || holds(event.payload, query.text))) certain.push(i)
   }
   return { index, bytes, entry, queries: certain.sort((a, b) => a - b), sure: true }
 }
@@ -129,8 +137,8 @@ async function judge(
 export const isClosed = (error: unknown): boolean =>
   error instanceof TreelineError && (error.code === 'FORBIDDEN' || error.code === 'UNAUTHENTICATED')
 
-/** The signed envelope of an event; undefined where it is not there. Throws INVALID_PROOF, and FORBIDDEN or UNAUTHENTICATED. */
-export async function envelopeOf(log: VerifiedLog, index: number, entry: EventEntry): Promise<Envelope | undefined> {
+/** What an event says; undefined where it is not there. Throws INVALID_PROOF, and FORBIDDEN or UNAUTHENTICATED. */
+export async function payloadOf(log: VerifiedLog, index: number, entry: EventEntry): Promise<EventPayload | undefined> {
   let addendum: Uint8Array | undefined
   try {
     addendum = await log.document(index, entry)
@@ -139,7 +147,7 @@ export async function envelopeOf(log: VerifiedLog, index: number, entry: EventEn
     const { code, message } = error as TreelineError
     throw new TreelineError(code, `what entry ${index} is asked for stands only in its payload: ${message}`)
   }
-  return addendum && parseEnvelope(splitAddendum(addendum).document)
+  return addendum && eventPayload(entry, addendum)
 }
 
 /** Whether the text stands in a JSON document: as it is spelled, or in a string of it. */

@@ -1,6 +1,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { unlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { hmacSha256 } from '#platform'
+import { toUtf8 } from '../core/bytes.ts'
 import { canonicalEnvelope, type Envelope, pae, parseEnvelope, verifyEnvelope } from '../core/dsse.ts'
 import { TreelineError } from '../core/errors.ts'
 import { formatPublicKeyPem, type PublicKey, parsePublicKey } from '../core/keys.ts'
@@ -33,6 +35,11 @@ export class SigningKey {
         { cause: error },
       )
     }
+  }
+
+  /** A secret of the same owner for another use: 32 bytes that say nothing of the key. */
+  derive(use: string): Uint8Array {
+    return hmacSha256(new Uint8Array(this.#key.export({ type: 'pkcs8', format: 'der' })), toUtf8(use))
   }
 
   /** Strict DER with low S for P-256, 64 bytes for Ed25519: what the log keeps. */

@@ -11,7 +11,8 @@ import { toHex } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import { makeFolder, syncFolder, writeDurably } from './durable-file.ts'
 
-const NAME = /^([0-9]{20})-[0-9a-f]{64}\.json$/
+/** `.batch`: the body of a signed batch. */
+const NAME = /^([0-9]{20})-[0-9a-f]{64}\.(?:json|batch)$/
 
 export class Spool {
   readonly folder: string
@@ -44,11 +45,11 @@ export class Spool {
     return new Uint8Array(readFileSync(this.path(name)))
   }
 
-  /** Keeps an envelope; durable when it resolves, to its path. Calls keep their order, also of a process that does not wait. */
-  add(envelope: Uint8Array): Promise<string> {
+  /** Keeps an envelope or the body of a batch; durable when it resolves, to its path. Calls keep their order, also of a process that does not wait. */
+  add(bytes: Uint8Array, kind: 'json' | 'batch' = 'json'): Promise<string> {
     const added = this.#adding.then(async () => {
-      const file = this.path(`${this.#next()}-${toHex(sha256(envelope))}.json`)
-      await writeDurably(file, envelope)
+      const file = this.path(`${this.#next()}-${toHex(sha256(bytes))}.${kind}`)
+      await writeDurably(file, bytes)
       return file
     })
     this.#adding = added.catch(() => {})
@@ -72,7 +73,7 @@ export class Spool {
   /** Moves an event that the log refused for good, with the reason beside it. */
   async reject(name: string, { code, message: detail, facts }: TreelineError): Promise<string> {
     const problem = `${JSON.stringify({ ...facts, code, detail }, null, 2)}\n`
-    await writeDurably(join(this.rejected, name.replace(/json$/, 'problem.json')), problem)
+    await writeDurably(join(this.rejected, name.replace(/(json|batch)$/, 'problem.json')), problem)
     const file = join(this.rejected, name)
     await rename(this.path(name), file)
     // Dies before: a reason without its event, which is refused again.

@@ -1,8 +1,9 @@
 /** One verified entry, for programs and for people. */
 import { artifactDocument } from '../core/artifact.ts'
 import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
-import { type Envelope, formatEnvelope } from '../core/dsse.ts'
+import { formatEnvelope } from '../core/dsse.ts'
 import { EVENT, KIND_NAMES, REDACTION } from '../core/entry.ts'
+import type { EventPayload } from '../core/event-payload.ts'
 import { leafHash } from '../core/merkle.ts'
 import type { ScannedEntry } from './scan.ts'
 
@@ -27,6 +28,9 @@ export interface EntryLine {
   readonly addendum: string
   /** Where payloads were asked for; null where it is not there. */
   readonly envelope?: object | null
+  /** Of an item of a signed batch: its header and place; and, where payloads were asked for, its payload in base64 in the place of an envelope. */
+  readonly batch?: { readonly header: number; readonly position: number }
+  readonly payload?: string
   /** False where only a payload that is not there could say whether the entry is one of those asked for. */
   readonly sure: boolean
   /** Why: the payload is not there (gone), or the token does not open it (closed). */
@@ -37,14 +41,15 @@ export interface LineParts {
   readonly origin: string
   readonly signers: readonly string[]
   readonly sure: boolean
-  readonly envelope?: Envelope | null
+  /** Where payloads were asked for; null where it is not there. */
+  readonly document?: EventPayload | null
 }
 
 export function entryLine(
   { index, bytes, entry, unread }: ScannedEntry & Pick<EntryLine, 'unread'>,
   parts: LineParts,
 ): EntryLine {
-  const { origin, signers, sure, envelope } = parts
+  const { origin, signers, sure, document } = parts
   const event = entry.kind === EVENT ? entry : undefined
   return {
     ...{ origin, index, kind: KIND_NAMES[entry.kind], time: entry.time },
@@ -57,10 +62,18 @@ export function entryLine(
     redacts: entry.kind === REDACTION ? entry.indexes : [],
     reason: entry.kind === REDACTION ? entry.reason : null,
     ...{ leafHash: toHex(leafHash(bytes)), entry: toBase64(bytes), addendum: toHex(entry.addendum) },
-    ...(envelope !== undefined && { envelope: envelope && JSON.parse(fromUtf8(formatEnvelope(envelope))!) }),
+    ...(event?.batch && { batch: event.batch }),
+    ...(document !== undefined && payloadMembers(document)),
     sure,
     ...(unread && { unread }),
   }
+}
+
+function payloadMembers(document: EventPayload | null): Pick<EntryLine, 'envelope' | 'payload'> {
+  if (document === null) return { envelope: null }
+  const { envelope, payload } = document
+  if (envelope === undefined) return { envelope: null, payload: toBase64(payload) }
+  return { envelope: JSON.parse(fromUtf8(formatEnvelope(envelope))!) as object }
 }
 
 /** A line, and a line for each artifact below it. Types and names are whatever the signers wrote. */

@@ -1,4 +1,6 @@
 /** HTTP to a log: bounded in time and size, asked again where that can help, errors as the log's own codes. */
+
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import type { Agent, buildConnector, Dispatcher } from 'undici'
@@ -28,10 +30,17 @@ type Attempt = { readonly answer: Answer } | { readonly error: TreelineError; re
 interface Question {
   readonly method: 'GET' | 'POST'
   readonly path: string
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array | StreamedBody
   readonly type?: string
   /** Asks for bytes as they are: what is hashes cannot be packed, and unpacking costs more than reading. */
   readonly plain?: boolean
+}
+
+/** A body that is read anew for each attempt. */
+export interface StreamedBody {
+  /** Bytes. */
+  readonly length: number
+  body(): AsyncIterable<Uint8Array>
 }
 
 /** Largest answer that is read; evidence with a 4 MiB addendum in base64 fits. */
@@ -69,7 +78,7 @@ export class Transport {
     return parseAnswer<T>(await this.get(path))
   }
 
-  post(path: string, body: Uint8Array, type: string): Promise<Answer> {
+  post(path: string, body: Uint8Array | StreamedBody, type: string): Promise<Answer> {
     return this.#ask({ method: 'POST', path, body, type }, this.patience)
   }
 
@@ -108,9 +117,10 @@ export class Transport {
         headers: {
           'accept-encoding': plain ? 'identity' : 'gzip, identity',
           ...(type && { 'content-type': type }),
+          ...(body && { 'content-length': String(body.length) }),
           ...(this.#token && { authorization: `Bearer ${this.#token}` }),
         },
-        ...(body && { body }),
+        ...(body && { body: body instanceof Uint8Array ? body : Readable.from(body.body(), { objectMode: false }) }),
       })
       const { statusCode: status, headers } = answer
       const bytes = decoded(new Uint8Array(await answer.body.arrayBuffer()), headers['content-encoding'])

@@ -1,18 +1,18 @@
 /** Offline verification of the files that a log gives away. No network, no clock, no trust but the policy. */
 import { equal, fromUtf8, toHex } from '../core/bytes.ts'
 import { parseEnvelope } from '../core/dsse.ts'
-import { EVENT } from '../core/entry.ts'
+import { BATCH, decodeEntry, EVENT } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import { parseEvidence, type VerifiedEvidence, verifyEvidence } from '../core/evidence.ts'
 import { isFault, parseFault } from '../core/fault.ts'
 import { type Hash, leafHash } from '../core/merkle.ts'
 import { artifactsBeyond } from '../core/payload-facts.ts'
 import { parseProof, verifyProof } from '../core/proof-file.ts'
-import { verifyReceipt } from '../core/receipt.ts'
+import { verifyBatchReceipt, verifyReceipt } from '../core/receipt.ts'
 import { verifySignature } from '../core/signature.ts'
 import { type ProvedFault, verifyFault } from '../core/verify-fault.ts'
 import type { VerifiedCheckpoint } from '../core/witness-policy.ts'
-import { parseReceipt } from './receipts.ts'
+import { parseBatchReceipt, parseReceipt } from './receipts.ts'
 import { pinnedLogs, policyOfNote, type Trust } from './trusted-log.ts'
 
 export interface Inputs {
@@ -58,6 +58,15 @@ export function verifyFile({ file, trust, genesis, entry, envelope }: Inputs): V
   const receipt = parseReceipt(jsonOf(text))
   if (envelope === undefined)
     throw new TreelineError('USAGE', 'a receipt does not carry the envelope that was sent: give it beside')
+  if (decodeEntry(receipt.entry).kind === BATCH) {
+    requireNoGenesis(genesis)
+    const checkpoint = verifyBatchReceipt(
+      parseBatchReceipt(jsonOf(text)),
+      parseEnvelope(envelope),
+      policyOfNote(trust, receipt.checkpoint),
+    )
+    return { kind: 'receipt', index: BigInt(receipt.index), checkpoint }
+  }
   if (receipt.salt.length === 0)
     throw new TreelineError('USAGE', 'only receipts of events can be verified by themselves')
   requireNoGenesis(genesis)
@@ -105,7 +114,7 @@ function jsonOf(text: string | undefined): unknown {
 }
 
 /** Throws INVALID_PROOF when the event does not name the SHA-256 (lowercase hex) of an artifact. */
-export function requireArtifact({ entry, envelope, policy }: VerifiedEvidence, sha256: string): void {
+export function requireArtifact({ entry, payload, policy }: VerifiedEvidence, sha256: string): void {
   const shown =
     entry.kind === EVENT &&
     entry.artifacts.some(({ algorithm, digest }) => algorithm === 'sha256' && toHex(digest) === sha256)
@@ -113,8 +122,8 @@ export function requireArtifact({ entry, envelope, policy }: VerifiedEvidence, s
 
   /** Artifacts past the limit of an entry, private ones, and files of a manifest stand in the signed payload only. */
   function signed(): boolean {
-    if (entry.kind !== EVENT || envelope === undefined) return false
-    const beyond = artifactsBeyond(entry, envelope.payload, policy.policy.produces)
+    if (entry.kind !== EVENT || payload === undefined) return false
+    const beyond = artifactsBeyond(entry, payload, policy.policy.produces)
     return beyond.some(({ algorithm, digest }) => algorithm === 'sha256' && digest === sha256)
   }
 }

@@ -8,7 +8,7 @@ import { TreelineError } from './errors.ts'
 import type { Hash } from './merkle.ts'
 
 export const BLINDING_SIZE = 16
-const MAX_ADDENDUM_SIZE = 4 * 1024 * 1024
+export const MAX_ADDENDUM_SIZE = 4 * 1024 * 1024
 
 /**
  * First 16 bytes of HMAC-SHA-256(secret, canonical envelope). Not random: the digest of the addendum is to be a

@@ -29,13 +29,15 @@ export const MAX_ARTIFACTS = 64
 
 // Together they keep 64 artifacts far below the 65,535 bytes of an entry: no list of digests makes an event too large.
 const ALGORITHM = /^[!-~]{1,64}$/
-const HEX_DIGEST = /^(?:[0-9a-fA-F]{2}){1,64}$/
+const HEX = /^[0-9a-fA-F]+$/
+const MAX_HEX = 128
 
 /**
  * Whether the digest can stand in an entry. What is not hex cannot, such as `h1:` hashes of Go modules in base64: it
  * counts as an artifact that stands only in the addendum, so that no legitimate statement is refused for it.
  */
-export const isDigest = ({ algorithm, value }: Digest): boolean => ALGORITHM.test(algorithm) && HEX_DIGEST.test(value)
+export const isDigest = ({ algorithm, value }: Digest): boolean =>
+  ALGORITHM.test(algorithm) && value.length % 2 === 0 && value.length <= MAX_HEX && HEX.test(value)
 
 /**
  * Orders like the deterministic CBOR of [role, algorithm, digest], and is equal for equal artifacts: CBOR puts the

@@ -4,12 +4,13 @@
  */
 import { addendumHash, splitAddendum } from './addendum.ts'
 import { equal } from './bytes.ts'
-import { canonicalEnvelope, parseEnvelope, verifyEnvelope } from './dsse.ts'
-import { BATCH, decodeEntry, type Entry, EVENT, type EventEntry, GENESIS, POLICY, REDACTION } from './entry.ts'
+import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from './dsse.ts'
+import { decodeEntry, type Entry, EVENT, type EventEntry, GENESIS, POLICY, REDACTION } from './entry.ts'
 import { TreelineError } from './errors.ts'
+import { eventPayload } from './event-payload.ts'
 import { leafHash } from './merkle.ts'
 import { judgeEvent, judgeGenesis, judgePolicy, type PolicyInForce, SignerRing } from './policy-fold.ts'
-import { checkDescription } from './receipt.ts'
+import { checkDescription, signedPayload } from './receipt.ts'
 import { judgeRedaction, type NamedEntry, parseRedactionRequest } from './redaction.ts'
 import type { VerifySignature } from './signature.ts'
 import { parseWritePolicy } from './write-policy.ts'
@@ -76,9 +77,6 @@ export function judgeBytes({ index, bytes }: Item): Entry {
   }
   if ((entry.kind === GENESIS) !== (index === 0))
     throw new BrokenRule('genesis', index === 0 ? 'a log begins with its genesis' : 'a genesis inside of a log')
-  // Logs make none yet, so these would be entries that no rule judges.
-  if (entry.kind === BATCH || (entry.kind === EVENT && entry.batch !== undefined))
-    throw new BrokenRule('batch', 'it claims to be of a signed batch, which logs of this version do not take')
   return entry
 }
 
@@ -121,20 +119,26 @@ function judgeEventEntry(entry: EventEntry, current: JudgingPolicy): void {
   )
 }
 
+/** The envelope, once it is what a log writes of what its signers sent. Throws MALFORMED_…, BAD_SIGNATURE, UNKNOWN_KEY. */
+export function requireCanonical(document: Uint8Array, ring: SignerRing, verify: VerifySignature): Envelope {
+  const envelope = parseEnvelope(document)
+  if (!equal(canonicalEnvelope(envelope, verifyEnvelope(envelope, ring, verify)), document))
+    throw new TreelineError('MALFORMED_ENVELOPE', 'the envelope is not in canonical form')
+  return envelope
+}
+
 /** What only the signed event shows. Throws BrokenRule, UNVERIFIABLE. */
 function judgeEventDocument(item: Item, entry: EventEntry, current: JudgingPolicy, verify: VerifySignature): void {
   const document = requireDocument(item, entry)
   const needs = [current.index]
   const { ring } = current
-  const envelope = broken('signature', needs, () => {
-    const { document: canonical } = splitAddendum(document)
-    const parsed = parseEnvelope(canonical)
-    if (!equal(canonicalEnvelope(parsed, verifyEnvelope(parsed, ring, verify)), canonical))
-      throw new TreelineError('MALFORMED_ENVELOPE', 'the envelope is not in canonical form')
-    return parsed
+  const signed = broken('signature', needs, () => {
+    // Who signed an item of a batch is a matter of its header, and that both say the same one of the rule "batch".
+    if (entry.batch !== undefined) return { ...eventPayload(entry, document), keys: entry.keys }
+    return signedPayload(requireCanonical(splitAddendum(document).document, ring, verify))
   })
   // From here on the entry is known to say what the event says; what it does not show are the subjects.
-  const { subjects, origin } = broken('description', needs, () => checkDescription(entry, envelope, current.policy))
+  const { subjects, origin } = broken('description', needs, () => checkDescription(entry, signed, current.policy))
   broken('not-allowed', needs, () => judgeEvent(current, ring, { ...entry, subjects, origin }, entry.time))
 }
 
@@ -184,7 +188,7 @@ export function policyIn({ index, bytes, document }: Item): PolicyInForce | unde
 }
 
 /** What the judges of the server refuse is a rule that the log has broken. */
-function broken<T>(rule: Rule, needs: Iterable<number>, judge: () => T): T {
+export function broken<T>(rule: Rule, needs: Iterable<number>, judge: () => T): T {
   try {
     return judge()
   } catch (error) {

@@ -49,7 +49,7 @@ export interface EventEntry extends UnderPolicy, Description {
   readonly batch?: { readonly header: number; readonly position: number }
 }
 
-interface BatchEntry extends UnderPolicy, Pick<Description, 'keys' | 'payloadType'> {
+export interface BatchEntry extends UnderPolicy, Pick<Description, 'keys' | 'payloadType'> {
   readonly kind: typeof BATCH
 }
 

@@ -3,18 +3,21 @@
  * ours checks beyond it: the entry and its addendum, the write policies from the genesis to the one in force, and an earlier
  * witnessed checkpoint. Nothing of it needs the network or the word of the log.
  *
- *   {1: entry, 2: addendum (absent if redacted), 3: [[index, entry, document, hashes] …], 5: [note, hashes] (absent if none)}
+ *   {1: entry, 2: addendum (absent if redacted), 3: [[index, entry, document, hashes] …],
+ *    4: [header index, header entry, header document, hashes, path] (of an item of a signed batch), 5: [note, hashes] (absent if none)}
  */
 import { addendumHash, splitAddendum } from './addendum.ts'
+import { type BatchProof, type PlacedItem, verifyBatch, verifyHeader } from './batch-evidence.ts'
 import { equal, fromUtf8, toHex, toUtf8 } from './bytes.ts'
 import { type Cbor, decodeCbor, encodeCbor } from './cbor.ts'
-import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from './dsse.ts'
-import { decodeEntry, type Entry, EVENT, GENESIS, POLICY } from './entry.ts'
+import { type Envelope, parseEnvelope } from './dsse.ts'
+import { BATCH, decodeEntry, type Entry, EVENT, GENESIS, POLICY } from './entry.ts'
+import { judgeBy, requireCanonical } from './entry-rules.ts'
 import { TreelineError } from './errors.ts'
 import { type Hash, leafHash, verifyConsistency, verifyInclusion } from './merkle.ts'
-import { judgeEvent, judgeGenesis, judgePolicy, type PolicyInForce, SignerRing } from './policy-fold.ts'
+import { judgeEvent, judgeGenesis, judgePolicy, type PolicyInForce } from './policy-fold.ts'
 import { formatProof, parseProof, verifyProof } from './proof-file.ts'
-import { checkDescription } from './receipt.ts'
+import { checkDescription, signedPayload } from './receipt.ts'
 import type { VerifySignature } from './signature.ts'
 import {
   quorumMet,
@@ -25,7 +28,7 @@ import {
 } from './witness-policy.ts'
 import { type Predecessor, parseWritePolicy } from './write-policy.ts'
 
-/** A policy of the chain, with its place under the checkpoint of the evidence. */
+/** A signed document of the log, with its place under the checkpoint of the evidence. */
 export interface PolicyProof {
   readonly index: number
   readonly entry: Uint8Array
@@ -44,6 +47,8 @@ export interface Evidence {
   readonly addendum?: Uint8Array
   /** Oldest first, from the genesis to the policy in force. */
   readonly policies: readonly PolicyProof[]
+  /** Of an item of a signed batch. */
+  readonly batch?: BatchProof
   /** The last witnessed checkpoint that does not cover the index, and its consistency with `checkpoint`. */
   readonly earlier?: { readonly checkpoint: string; readonly hashes: readonly Hash[] }
 }
@@ -51,12 +56,13 @@ export interface Evidence {
 const malformed = (why: string): TreelineError => new TreelineError('MALFORMED_PROOF', `not an evidence file: ${why}`)
 
 export function formatEvidence(evidence: Evidence): Uint8Array {
-  const { index, hashes, checkpoint, entry, addendum, policies, earlier } = evidence
+  const { index, hashes, checkpoint, entry, addendum, policies, batch, earlier } = evidence
   const extra = new Map<number, Cbor>([
     [1, entry],
     [3, policies.map((policy) => [policy.index, policy.entry, policy.document, policy.hashes])],
   ])
   if (addendum !== undefined) extra.set(2, addendum)
+  if (batch !== undefined) extra.set(4, [batch.index, batch.entry, batch.document, batch.hashes, batch.path])
   if (earlier !== undefined) extra.set(5, [toUtf8(earlier.checkpoint), earlier.hashes])
   return formatProof({ index: BigInt(index), hashes, checkpoint: toUtf8(checkpoint), extra: encodeCbor(extra) })
 }
@@ -72,8 +78,9 @@ export function parseEvidence(file: Uint8Array): Evidence {
     throw malformed((error as Error).message)
   }
   if (!(map instanceof Map)) throw malformed('extra is not a map')
-  for (const key of map.keys()) if (![1, 2, 3, 5].includes(key)) throw malformed(`extra has the unknown key ${key}`)
+  for (const key of map.keys()) if (![1, 2, 3, 4, 5].includes(key)) throw malformed(`extra has the unknown key ${key}`)
   const addendum = map.get(2)
+  const batch = map.get(4)
   const earlier = map.get(5)
   if (index > BigInt(Number.MAX_SAFE_INTEGER)) throw malformed('no log of ours has so many entries')
   return {
@@ -82,14 +89,31 @@ export function parseEvidence(file: Uint8Array): Evidence {
     checkpoint: text(checkpoint),
     entry: bytes(map.get(1)),
     policies: list(map.get(3)).map((item) => {
-      const [at, entry, document, path, ...rest] = list(item)
-      if (!Number.isSafeInteger(at) || (at as number) < 0 || rest.length > 0)
-        throw malformed('a policy without its index')
-      return { index: at as number, entry: bytes(entry), document: bytes(document), hashes: list(path).map(bytes) }
+      const [policy, rest] = documentOf(list(item))
+      if (rest.length > 0) throw malformed('more than a policy and its place')
+      return policy
     }),
+    ...(batch !== undefined && { batch: batchOf(list(batch)) }),
     ...(addendum !== undefined && { addendum: bytes(addendum) }),
     ...(earlier !== undefined && { earlier: earlierOf(list(earlier)) }),
   }
+}
+
+function documentOf([at, entry, document, hashes, ...rest]: readonly Cbor[]): [PolicyProof, readonly Cbor[]] {
+  if (!Number.isSafeInteger(at) || (at as number) < 0) throw malformed('a document without its index')
+  const proof = {
+    index: at as number,
+    entry: bytes(entry),
+    document: bytes(document),
+    hashes: list(hashes).map(bytes),
+  }
+  return [proof, rest]
+}
+
+function batchOf(values: readonly Cbor[]): BatchProof {
+  const [header, [path, ...rest]] = documentOf(values)
+  if (rest.length > 0) throw malformed('more than a header, its place and a path')
+  return { ...header, path: list(path).map(bytes) }
 }
 
 function earlierOf([checkpoint, hashes, ...rest]: readonly Cbor[]): NonNullable<Evidence['earlier']> {
@@ -124,8 +148,12 @@ export interface VerifiedEvidence {
   readonly genesis: Hash
   /** What the genesis says that the log goes on from. */
   readonly successorOf: Predecessor | null
-  /** The signed event; undefined when it was redacted or lost, or is not an event. */
+  /** What the event says, of whatever payload type; undefined when it was redacted or lost, or is not an event. */
+  readonly payload: Uint8Array | undefined
+  readonly payloadType: string | undefined
+  /** The signed envelope of a single event that is there. */
   readonly envelope: Envelope | undefined
+  readonly batch: PlacedItem | undefined
   /** Names of the signers in the policy. */
   readonly signers: readonly string[]
 }
@@ -153,19 +181,25 @@ export function verifyEvidence(evidence: Evidence, trust: WitnessPolicy, verify:
   if (addendum !== undefined && !equal(addendumHash(addendum), entry.addendum)) {
     throw new TreelineError('INVALID_PROOF', 'the addendum is not the one that the entry commits to')
   }
-  const ring = new SignerRing(policy.policy)
+  const current = judgeBy(policy)
+  const batch = verifyBatch(evidence.batch, index, entry, checkpoint.checkpoint, current, verify)
+  const document = entry.kind === EVENT && addendum !== undefined ? splitAddendum(addendum).document : undefined
   const envelope =
-    entry.kind === EVENT && addendum !== undefined ? parseEnvelope(splitAddendum(addendum).document) : undefined
-  if (entry.kind === EVENT && envelope !== undefined) {
-    const verified = verifyEnvelope(envelope, ring, verify)
-    if (!equal(canonicalEnvelope(envelope, verified), splitAddendum(addendum!).document)) {
-      throw new TreelineError('INVALID_PROOF', 'the envelope is not in canonical form')
-    }
-    const { subjects, origin } = checkDescription(entry, envelope, policy.policy)
-    judgeEvent(policy, ring, { ...entry, subjects, origin }, entry.time)
+    document !== undefined && batch === undefined
+      ? inCanonicalForm(() => requireCanonical(document, current.ring, verify))
+      : undefined
+  let payload = envelope?.payload
+  if (entry.kind === EVENT && document !== undefined) {
+    payload ??= document
+    const signed = envelope === undefined ? { ...entry, payload } : signedPayload(envelope)
+    const { subjects, origin } = checkDescription(entry, signed, policy.policy)
+    judgeEvent(policy, current.ring, { ...entry, subjects, origin }, entry.time)
   } else if (entry.kind === EVENT) {
     // Of a redacted event the subjects are gone, so they are not judged; key, type and time still are.
-    judgeEvent(policy, ring, { ...entry, subjects: [], origin: undefined }, entry.time)
+    judgeEvent(policy, current.ring, { ...entry, subjects: [], origin: undefined }, entry.time)
+  } else if (entry.kind === BATCH) {
+    if (addendum === undefined) throw new TreelineError('INVALID_PROOF', 'the document of the header is missing')
+    verifyHeader({ index, bytes: evidence.entry, document: addendum }, entry, current, verify)
   }
   return {
     index,
@@ -175,8 +209,25 @@ export function verifyEvidence(evidence: Evidence, trust: WitnessPolicy, verify:
     policy,
     genesis: leafHash(policies[0]!.entry),
     successorOf: parseWritePolicy(parseEnvelope(policies[0]!.document).payload).successorOf,
+    payload,
+    payloadType: payload && entry.kind === EVENT ? entry.payloadType : undefined,
     envelope,
-    signers: entry.kind === EVENT ? entry.keys.map((key) => ring.signer(toHex(key))!.name) : [],
+    batch,
+    signers:
+      entry.kind === EVENT || entry.kind === BATCH
+        ? entry.keys.map((key) => current.ring.signer(toHex(key))!.name)
+        : [],
+  }
+}
+
+/** What is not in canonical form is another document than the log may hold, whatever it says. */
+function inCanonicalForm<T>(judge: () => T): T {
+  try {
+    return judge()
+  } catch (error) {
+    if (error instanceof TreelineError && error.code === 'MALFORMED_ENVELOPE')
+      throw new TreelineError('INVALID_PROOF', error.message, {}, { cause: error })
+    throw error
   }
 }
 

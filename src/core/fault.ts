@@ -11,6 +11,7 @@
  *     log.example/l
  *     …
  */
+import { MAX_BATCH_ITEMS } from './batch.ts'
 import { concat, equal, fromBase64, fromUtf8, parseSize, toBase64, toUtf8 } from './bytes.ts'
 import { type Item, RULES, type Rule } from './entry-rules.ts'
 import { TreelineError } from './errors.ts'
@@ -44,8 +45,9 @@ export interface InvalidEntry {
 export type Fault = Fork | InvalidEntry
 
 const FIRST_LINE = 'treeline.evidence-of-fault@v1'
-const MAX_SIZE = 32 * 2 ** 20
-const MAX_ITEMS = 1_100
+/** Room for a header and its 10,000 items, each with some kilobytes of entry and proof. */
+const MAX_SIZE = 128 * 2 ** 20
+const MAX_ITEMS = MAX_BATCH_ITEMS + 100
 
 const malformed = (why: string): TreelineError =>
   new TreelineError('MALFORMED_FAULT', `not evidence of a fault: ${why}`)

@@ -59,32 +59,28 @@ export function judgeEvent(
   },
   time: number,
 ): void {
-  if (event.origin !== undefined && event.origin !== policy.origin) {
-    throw new TreelineError('WRONG_ORIGIN', `the statement is made for ${event.origin}, this log is ${policy.origin}`)
-  }
-  for (const bytes of event.keys) {
-    const signer = signerOf(ring, bytes)
-    judgeKey(signer, time)
-    judgeScope(signer, event)
-  }
+  judgeOrigin(policy, event.origin)
+  for (const signer of judgeKeys(ring, event.keys, time)) judgeStatement(signer, event)
 }
 
-/**
- * What of the judgement depends on the time alone, for an event that this very policy was found to allow at another time. Throws
- * UNKNOWN_KEY, KEY_SUSPENDED, KEY_EXPIRED.
- */
-export function judgeKeys(ring: SignerRing, keys: readonly Uint8Array[], time: number): void {
-  for (const bytes of keys) judgeKey(signerOf(ring, bytes), time)
+/** Throws WRONG_ORIGIN. */
+export function judgeOrigin(policy: WritePolicy, origin: string | undefined): void {
+  if (origin !== undefined && origin !== policy.origin)
+    throw new TreelineError('WRONG_ORIGIN', `the statement is made for ${origin}, this log is ${policy.origin}`)
 }
 
-function signerOf(ring: SignerRing, key: Uint8Array): Signer {
-  const id = toHex(key)
-  const signer = ring.signer(id)
-  if (signer === undefined) throw new TreelineError('UNKNOWN_KEY', `the policy has no signer ${id}`)
-  return signer
+/** Whether the keys may sign anything here and now; the signers that they are. Throws UNKNOWN_KEY, KEY_SUSPENDED, KEY_EXPIRED. */
+export function judgeKeys(ring: SignerRing, keys: readonly Uint8Array[], time: number): Signer[] {
+  return keys.map((bytes) => {
+    const id = toHex(bytes)
+    const signer = ring.signer(id)
+    if (signer === undefined) throw new TreelineError('UNKNOWN_KEY', `the policy has no signer ${id}`)
+    judgeSigner(signer, time)
+    return signer
+  })
 }
 
-function judgeKey({ name, suspended, notBefore, notAfter }: Signer, time: number): void {
+function judgeSigner({ name, suspended, notBefore, notAfter }: Signer, time: number): void {
   if (suspended !== null) {
     throw new TreelineError(
       'KEY_SUSPENDED',
@@ -96,7 +92,11 @@ function judgeKey({ name, suspended, notBefore, notAfter }: Signer, time: number
   }
 }
 
-function judgeScope({ name, types, subjects }: Signer, event: { type: string; subjects: readonly string[] }): void {
+/** Whether a signer may say this, of whatever key and time. Throws TYPE_NOT_ALLOWED, SUBJECT_NOT_ALLOWED. */
+export function judgeStatement(
+  { name, types, subjects }: Signer,
+  event: { readonly type: string; readonly subjects: readonly string[] },
+): void {
   if (!matchAny(types, event.type)) {
     throw new TreelineError('TYPE_NOT_ALLOWED', `${name} may not submit events of type ${event.type}`)
   }

@@ -36,10 +36,9 @@ export function provedLineage(question: Question, events: readonly ProvedEvent[]
     const step = provedStep(event)
     logs.set(originOf(evidence), log)
     if (isWithin(question, step)) graph.add(step)
-    if (evidence.envelope === undefined) continue
-    for (const [artifact, names] of namesIn(evidence.envelope.payload))
-      for (const name of names) graph.name(artifact, name)
-    const mark = markOf(step.type, evidence.envelope.payload)
+    if (evidence.payload === undefined) continue
+    for (const [artifact, names] of namesIn(evidence.payload)) for (const name of names) graph.name(artifact, name)
+    const mark = markOf(step.type, evidence.payload)
     if (mark !== undefined) marks.push({ at: event, mark })
   }
   for (const { at, mark } of marks) {
@@ -76,9 +75,9 @@ export const originOf = ({ checkpoint }: VerifiedEvidence): string => checkpoint
 
 /** With the artifacts that stand only in the payload, where that is there. */
 export function provedStep({ log, evidence }: ProvedEvent): LineageStep {
-  const { index, entry, envelope, policy, signers } = evidence
+  const { index, entry, payload, policy, signers } = evidence
   if (entry.kind !== EVENT) throw new TreelineError('INVALID_PROOF', `entry ${index} of ${log} is no event`)
   const { artifacts, ...step } = lineageStep(log, index, entry)
-  const beyond = envelope === undefined ? [] : artifactsBeyond(entry, envelope.payload, policy.policy.produces)
+  const beyond = payload === undefined ? [] : artifactsBeyond(entry, payload, policy.policy.produces)
   return { ...step, signers, artifacts: [...artifacts, ...beyond] }
 }

@@ -1,9 +1,10 @@
 /** What a log answers to whoever submitted an event, and how that is checked against the event itself. */
 import { addendumHash, BLINDING_SIZE, joinAddendum } from './addendum.ts'
+import { parseBatchHeader } from './batch.ts'
 import { equal, fromHex, toUtf8 } from './bytes.ts'
-import { type DescribeRules, describe, parsePayload } from './describe.ts'
+import { type DescribeRules, describe, parsePayload, type SignedPayload } from './describe.ts'
 import { type Envelope, formatEnvelope } from './dsse.ts'
-import { decodeEntry, EVENT, type EventEntry } from './entry.ts'
+import { BATCH, decodeEntry, EVENT, type EventEntry } from './entry.ts'
 import { TreelineError } from './errors.ts'
 import { type Hash, leafHash } from './merkle.ts'
 import type { Payload } from './payload.ts'
@@ -14,7 +15,7 @@ export interface Receipt {
   readonly origin: string
   readonly index: number
   readonly entry: Uint8Array
-  /** 16 bytes that blind the envelope. */
+  /** 16 bytes that blind the envelope; empty where the document is bare. */
   readonly salt: Uint8Array
   /** Inclusion proof, leaf's sibling first. */
   readonly hashes: readonly Hash[]
@@ -48,7 +49,39 @@ export function verifyReceipt(
   ) {
     throw new TreelineError('INVALID_PROOF', 'the receipt is for another event than the one that was sent')
   }
-  checkDescription(entry, sent, rules)
+  checkDescription(entry, signedPayload(sent), rules)
+  return { entry, checkpoint: verifyPlace(receipt, trust) }
+}
+
+/** What is said of the header of a signed batch beside its receipt. */
+export interface BatchReceipt extends Receipt {
+  /** Index of the first item. */
+  readonly first: number
+  readonly size: number
+}
+
+/**
+ * As `verifyReceipt`, of a batch: that the header which was sent is in the tree, with all of its items behind it. What these say is shown by their own
+ * evidence. Throws INVALID_PROOF or what `verifyProof` does.
+ */
+export function verifyBatchReceipt(receipt: BatchReceipt, sent: Envelope, trust: WitnessPolicy): VerifiedCheckpoint {
+  const entry = decodeEntry(receipt.entry)
+  const { size } = parseBatchHeader(sent)
+  if (entry.kind !== BATCH || !equal(entry.addendum, addendumHash(formatEnvelope(sent))))
+    throw new TreelineError('INVALID_PROOF', 'the receipt is for another entry than the header that was sent')
+  if (receipt.first !== receipt.index + 1 || receipt.size !== size)
+    throw new TreelineError('INVALID_PROOF', 'the receipt places other items than the header has')
+  const { keys } = signedPayload(sent)
+  if (entry.keys.length !== keys.length || !entry.keys.every((key, i) => equal(key, keys[i]!)))
+    throw new TreelineError('INVALID_PROOF', 'the entry does not say who signed the header')
+  const checkpoint = verifyPlace(receipt, trust)
+  if (checkpoint.checkpoint.size < BigInt(receipt.first + size))
+    throw new TreelineError('INVALID_PROOF', 'the tree of the receipt ends before the items do')
+  return checkpoint
+}
+
+/** Throws INVALID_PROOF or what `verifyProof` does. */
+function verifyPlace(receipt: Receipt, trust: WitnessPolicy): VerifiedCheckpoint {
   const checkpoint = verifyProof(
     { index: BigInt(receipt.index), hashes: receipt.hashes, checkpoint: toUtf8(receipt.checkpoint) },
     leafHash(receipt.entry),
@@ -56,20 +89,22 @@ export function verifyReceipt(
   )
   if (checkpoint.checkpoint.origin !== receipt.origin)
     throw new TreelineError('INVALID_PROOF', 'the receipt names another origin than its checkpoint')
-  return { entry, checkpoint }
+  return checkpoint
 }
 
+/** An envelope in canonical form as `describe` takes it: its keyids are the ids of the keys. */
+export const signedPayload = ({ payloadType, payload, signatures }: Envelope): SignedPayload => ({
+  keys: signatures.map(({ keyid }) => fromHex(keyid) ?? new Uint8Array(0)),
+  payloadType,
+  payload,
+})
+
 /**
- * Throws INVALID_PROOF when keys 3 to 6 and 11 are not what the envelope gives, and what `parsePayload` does. Returns the payload, so that who
+ * Throws INVALID_PROOF when keys 3 to 6 and 11 are not what the payload gives, and what `parsePayload` does. Returns the payload, so that who
  * needs more of it has to parse it no second time.
  */
-export function checkDescription(
-  entry: EventEntry,
-  { payloadType, payload, signatures }: Envelope,
-  rules?: DescribeRules,
-): Payload {
-  const parsed = parsePayload(payloadType, payload)
-  const keys = signatures.map(({ keyid }) => fromHex(keyid) ?? new Uint8Array(0))
+export function checkDescription(entry: EventEntry, signed: SignedPayload, rules?: DescribeRules): Payload {
+  const parsed = parsePayload(signed.payloadType, signed.payload)
   const told = JSON.stringify(comparable(entry))
   // Without the policy its two lists are unknown, but they can change a description in no other way than these.
   const candidates: DescribeRules[] = rules
@@ -80,9 +115,7 @@ export function checkDescription(
         { produces: [], private: ['*'] },
         { produces: ['*'], private: ['*'] },
       ]
-  const same = candidates.some(
-    (rule) => JSON.stringify(comparable(describe({ keys, payloadType, payload }, rule, parsed))) === told,
-  )
+  const same = candidates.some((rule) => JSON.stringify(comparable(describe(signed, rule, parsed))) === told)
   if (!same) throw new TreelineError('INVALID_PROOF', 'the entry does not say what the event says')
   return parsed
 }

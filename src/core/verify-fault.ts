@@ -1,11 +1,21 @@
 /** Whether evidence of a fault proves one: to a reader who has the log's keys, and believes nothing else. */
 import { addendumHash } from './addendum.ts'
+import { BatchRoot } from './batch.ts'
+import {
+  batchIn,
+  judgeBatchHeader,
+  judgeClaim,
+  judgeMember,
+  judgeRoot,
+  type PlacedBatch,
+  spans,
+} from './batch-rules.ts'
 import { equal, toUtf8 } from './bytes.ts'
 import { type Checkpoint, parseCheckpoint, sizeOf } from './checkpoint.ts'
 import { cosignatureVerifier } from './cosignature.ts'
 import { parseEnvelope } from './dsse.ts'
 import { ed25519NoteVerifier } from './ed25519.ts'
-import { decodeEntry, type Entry, GENESIS, POLICY } from './entry.ts'
+import { BATCH, decodeEntry, type Entry, EVENT, GENESIS, POLICY } from './entry.ts'
 import {
   BrokenRule,
   type Item,
@@ -160,9 +170,44 @@ function judgeAgain(
   } else if (rule === 'policy-index') judgeNamedPolicy(accused, entry, items)
   else if (rule === 'policy-change')
     judgePolicyEntry(accused, entry, predecessor(accused, entry, items), origin, verify)
+  else if (rule === 'batch') judgeBatch(accused, entry, items, origin)
+  else if (entry.kind === BATCH) judgeBatchHeader(accused, entry, judgeBy(policyAt(items, entry.policy)), verify)
   else if ('policy' in entry)
     judgeItem(accused, entry, judgeBy(policyAt(items, entry.policy)), (index) => items.get(index)?.bytes, verify)
   else throw unproved('it is not judged by a policy')
+}
+
+/**
+ * By what is shown of the batch that it stands in or names. A header is taken for right here, whoever signed it: in an honest log its items follow it.
+ * Whether the header itself can be read is judged where it is the accused.
+ */
+function judgeBatch(accused: Item, entry: Entry, items: ReadonlyMap<number, Item>, origin: string): void {
+  const { index } = accused
+  if (entry.kind === BATCH) {
+    requireDocument(accused, entry)
+    if (batchIn(accused, entry)?.header.origin !== origin)
+      throw new BrokenRule('batch', `its document is not the header of a batch for ${origin}`)
+  }
+  for (const item of items.values()) {
+    const batch = item.index < index ? batchIn(item, judgeBytes(item)) : undefined
+    if (batch === undefined || !spans(batch, index)) continue
+    judgeMember(batch, index, entry)
+    if (index === batch.index + batch.header.size) judgeRoot(batch, rootOf(batch, items))
+  }
+  if (entry.kind !== EVENT || entry.batch === undefined) throw unproved('it is of no batch, and in none that is shown')
+  const { header, position } = entry.batch
+  const stands = index === header + 1 + position ? need(items, header) : undefined
+  const placed = stands && batchIn(stands, judgeBytes(stands))
+  // Without its document a header says nothing of its size.
+  if (stands !== undefined && placed === undefined && judgeBytes(stands).kind === BATCH)
+    throw unproved(`entry ${header} is a header, and its document is not shown`)
+  judgeClaim(index, entry, placed)
+}
+
+function rootOf({ index, header }: PlacedBatch, items: ReadonlyMap<number, Item>): BatchRoot {
+  const root = BatchRoot.empty()
+  for (let at = index + 1; at <= index + header.size; at++) root.add(judgeBytes(need(items, at)).addendum)
+  return root
 }
 
 function need(items: ReadonlyMap<number, Item>, index: number): Item {

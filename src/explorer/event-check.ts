@@ -119,7 +119,7 @@ async function checkEvidence(
           },
         ],
       }
-    const missing = evidence.envelope === undefined && entry?.kind === EVENT && document.redacted == null
+    const missing = evidence.payload === undefined && entry?.kind === EVENT && document.redacted == null
     return {
       steps: [...evidenceSteps(evidence, document), ...(missing ? [missingDocument(log, index)] : [])],
       ...{ evidence, file },
@@ -131,7 +131,7 @@ async function checkEvidence(
 
 /** What a verified evidence file shows, in the words of the page. */
 export function evidenceSteps(evidence: VerifiedEvidence, document?: Pick<Event, 'redacted'>): Step[] {
-  const { entry, envelope, signers, policy } = evidence
+  const { entry, payload, batch, signers, policy } = evidence
   const fold: Step = {
     title: 'The policy that it stands under is the one in force',
     state: 'verified',
@@ -142,17 +142,21 @@ export function evidenceSteps(evidence: VerifiedEvidence, document?: Pick<Event,
       { title: 'Its document is signed', state: 'verified', detail: `It is a ${KIND_NAMES[entry.kind]} entry.` },
       fold,
     ]
-  if (envelope === undefined) {
+  if (payload === undefined) {
     const why = document?.redacted ? 'The document is gone' : 'The evidence does not hold the document'
-    const detail = `${why}, so its signature cannot be checked here. Key, type and time are allowed by the policy.`
+    const still = batch ? ' Its digest is still in the batch that was signed.' : ''
+    const detail = `${why}, so its signature cannot be checked here. Key, type and time are allowed by the policy.${still}`
     return [{ title: SIGNED, state: 'unverified', detail }, fold]
   }
   const by = signers.join(', ')
+  const signature = batch
+    ? `It is item ${batch.position} of ${batch.size} in the batch at ${batch.index}: its path leads to the root under the signature of ${by},`
+    : `The signature of ${by} verifies,`
   return [
     {
       title: SIGNED,
       state: 'verified',
-      detail: `The signature of ${by} verifies, the entry says what the document says, and the policy lets ${by} submit this type and these subjects.`,
+      detail: `${signature} the entry says what the document says, and the policy lets ${by} submit this type and these subjects.`,
     },
     fold,
   ]

@@ -88,7 +88,7 @@ export function Artifacts({
   entry: Extract<Entry, { kind: typeof EVENT }>
   evidence: VerifiedEvidence | undefined
 }): JSX.Element {
-  const named = evidence?.envelope === undefined ? new Map<string, Set<string>>() : namesIn(evidence.envelope.payload)
+  const named = evidence?.payload === undefined ? new Map<string, Set<string>>() : namesIn(evidence.payload)
   return (
     <section aria-labelledby="artifacts">
       <h2 id="artifacts">Artifacts</h2>

@@ -108,12 +108,12 @@ function factsOf({ entry, checkpoint, earlier, signers, genesis }: VerifiedEvide
 }
 
 /** Artifacts past the limit of an entry, and private ones, stand in the signed payload only. */
-function namesFile({ entry, envelope }: VerifiedEvidence, file: string, sha256: string): Step {
+function namesFile({ entry, payload: bytes }: VerifiedEvidence, file: string, sha256: string): Step {
   const title = `It is about ${file}`
   const inEntry =
     entry.kind === EVENT &&
     entry.artifacts.some(({ algorithm, digest }) => algorithm === 'sha256' && toHex(digest) === sha256)
-  const payload = envelope && parsePayload(envelope.payloadType, envelope.payload)
+  const payload = bytes && entry.kind === EVENT ? parsePayload(entry.payloadType, bytes) : undefined
   const all = payload ? [...payload.subjectDigests, ...payload.produced, ...payload.consumed, ...payload.examined] : []
   if (inEntry || all.some(({ algorithm, value }) => algorithm === 'sha256' && value.toLowerCase() === sha256))
     return { title, state: 'verified', detail: `The event names its SHA-256, ${sha256}.` }

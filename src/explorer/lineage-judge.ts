@@ -33,7 +33,7 @@ export async function inventedEdges(
   const list = (names: readonly string[]) => names.map((name) => `${name.slice(0, 30)}…`).join(', ')
   if (!isSilent(entry)) return { state: 'failed', why: `The entry does not say: ${list(foreign)}.` }
   const { evidence } = await checkEvent(session.api, await session.log(log), head, index)
-  if (evidence?.envelope === undefined)
+  if (evidence?.payload === undefined)
     return {
       state: 'unverified',
       why: `The entry does not show, and its document could not be read: ${list(foreign)}.`,

@@ -35,9 +35,9 @@ export interface ReadMark {
 /** Throws ApiError. */
 export async function readMark(session: Source, log: ListedLog, index: number): Promise<ReadMark> {
   const { evidence, steps } = await checkEvent(session.api, log, await session.head(log), index)
-  const read = evidence?.envelope !== undefined && verdictOf(steps) !== 'failed'
+  const read = evidence?.payload !== undefined && verdictOf(steps) !== 'failed'
   if (!read || evidence.entry.kind !== EVENT) return { read }
-  return { read, mark: markOf(evidence.entry.type, evidence.envelope!.payload) }
+  return { read, mark: markOf(evidence.entry.type, evidence.payload!) }
 }
 
 /** Of all logs that may be read. Never fails: a log that does not tell has none to show. */

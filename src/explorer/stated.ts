@@ -15,8 +15,8 @@ export function statedBy(entry: EventEntry, evidence?: VerifiedEvidence): Readon
   const shown = entry.artifacts.map(
     ({ role, algorithm, digest }) => `${stepRole(type, ROLE_NAMES[role])} ${algorithm}:${toHex(digest)}`,
   )
-  const { envelope, policy } = evidence ?? {}
-  const beyond = envelope && policy ? artifactsBeyond(entry, envelope.payload, policy.policy.produces) : []
+  const { payload, policy } = evidence ?? {}
+  const beyond = payload && policy ? artifactsBeyond(entry, payload, policy.policy.produces) : []
   const hidden = beyond.map(({ role, algorithm, digest }) => `${stepRole(type, role)} ${algorithm}:${digest}`)
   return new Set([...shown, ...hidden])
 }

@@ -3,7 +3,8 @@ import type { CanonicalEnvelope, Event, Receipt } from '../../schemas/types.ts'
 import { splitAddendum } from '../core/addendum.ts'
 import { artifactDocument } from '../core/artifact.ts'
 import { fromUtf8, toBase64, toHex } from '../core/bytes.ts'
-import { BATCH, decodeEntry, EVENT, KIND_NAMES, REDACTION } from '../core/entry.ts'
+import { BATCH, decodeEntry, EVENT, type EventEntry, KIND_NAMES, REDACTION } from '../core/entry.ts'
+import { eventPayload } from '../core/event-payload.ts'
 import { leafHash } from '../core/merkle.ts'
 import type { Admitted } from '../log/events.ts'
 import type { ReadableLog } from '../log/log.ts'
@@ -52,10 +53,18 @@ export async function eventDocument(
     leafHash: toHex(leafHash(bytes)),
     entry: toBase64(bytes),
     addendum: toHex(entry.addendum),
-    envelope: withPayload ? await envelopeOf(log, index, entry.kind === EVENT) : null,
+    ...(event?.batch === undefined
+      ? { envelope: withPayload ? await envelopeOf(log, index, entry.kind === EVENT) : null }
+      : { envelope: null, batch: event.batch, ...(withPayload && (await payloadOf(log, index, event))) }),
     redacted: by === undefined ? null : { index: by, reason: await reasonOf(log, by) },
     ...(by === undefined && (await isMissing(log, index)) && { missing: true as const }),
   }
+}
+
+/** Of an item of a signed batch. */
+async function payloadOf(log: ReadableLog, index: number, entry: EventEntry): Promise<{ payload?: string }> {
+  const addendum = await log.store.addendum(index)
+  return addendum === undefined ? {} : { payload: toBase64(eventPayload(entry, addendum).payload) }
 }
 
 export async function envelopeOf(log: ReadableLog, index: number, blinded: boolean): Promise<CanonicalEnvelope | null> {

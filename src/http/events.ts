@@ -1,21 +1,24 @@
 /** The routes of `events` logs that every thread can serve: submitting, and reading single events. */
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { PolicyAnswer, WritePolicy } from '../../schemas/types.ts'
+import type { BatchReceipt, PolicyAnswer, WritePolicy } from '../../schemas/types.ts'
+import { BATCH_BODY } from '../core/batch.ts'
 import { fromBase64, fromHex, parseSize, toHex, toUtf8 } from '../core/bytes.ts'
 import { decodeEntry, EVENT } from '../core/entry.ts'
 import { type Code, TreelineError } from '../core/errors.ts'
 import { formatEvidence } from '../core/evidence.ts'
 import { formatProof } from '../core/proof-file.ts'
-import type { Admitted } from '../log/events.ts'
+import { BatchBody } from '../log/batch-body.ts'
+import type { Admitted, AdmittedBatch } from '../log/events.ts'
 import { evidenceOf } from '../log/evidence.ts'
 import type { ReadableLog } from '../log/log.ts'
 import type { PublishedHead } from '../log/published-heads.ts'
 import { NONE, PAYLOAD, TREE } from './auth.ts'
+import { streamBodies } from './body-stream.ts'
 import { envelopeOf, eventDocument, receiptDocument } from './documents.ts'
 import { batchAnswers } from './ndjson.ts'
 import { operations } from './operations.ts'
-import { type FrontLogs, findEvents } from './served-log.ts'
+import { type EventIntake, type FrontLogs, findEvents } from './served-log.ts'
 
 interface LogParams {
   readonly log: string
@@ -47,18 +50,27 @@ export function eventRoutes(app: FastifyInstance, logs: FrontLogs, options: Even
     },
   )
 
-  app.post<{ Params: LogParams; Body: Uint8Array }>(
-    '/:log/v1/events/batch',
-    { config: NONE, schema: operations.submitBatch, bodyLimit: options.batchBytes },
-    async (request, reply) => {
-      const events = findEvents(logs, request.params.log)
-      requireType(request, ['application/x-ndjson'])
-      const lines = batchAnswers(events, request.body ?? new Uint8Array(0), (code) =>
-        options.onRejected(events.log.name, code),
-      )
-      return reply.type('application/x-ndjson').send(Readable.from(lines))
-    },
-  )
+  app.register(async (scope) => {
+    streamBodies(scope, BATCH_BODY)
+    scope.post<{
+      Params: LogParams
+      Body: Uint8Array | AsyncIterable<Uint8Array> | undefined
+      Querystring: { wait?: 'witnessed' }
+    }>(
+      '/:log/v1/events/batch',
+      { config: NONE, schema: operations.submitBatch, bodyLimit: options.batchBytes },
+      async (request, reply) => {
+        const { params, query, body = new Uint8Array(0) } = request
+        const events = findEvents(logs, params.log)
+        const type = requireType(request, ['application/x-ndjson', BATCH_BODY])
+        if (type === BATCH_BODY) return sendBatchReceipt(reply, events, chunksIn(body), query.wait && options.waitLimit)
+        if (query.wait)
+          throw new TreelineError('UNKNOWN_PARAMETER', 'wait is for signed batches: lines are not held back')
+        const lines = batchAnswers(events, body as Uint8Array, (code) => options.onRejected(events.log.name, code))
+        return reply.type('application/x-ndjson').send(Readable.from(lines))
+      },
+    )
+  })
 
   app.get<{ Params: LogParams & { index: string } }>(
     '/:log/v1/events/:index',
@@ -147,9 +159,9 @@ const names = (header: string | undefined, etag: string): boolean =>
   (header ?? '').split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()))
 
 /** No type at all is fine: curl and scripts forget it. */
-export function requireType(request: FastifyRequest, types: readonly string[]): void {
+export function requireType(request: FastifyRequest, types: readonly string[]): string | undefined {
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (type === undefined || type === '' || types.includes(type)) return
+  if (type === undefined || type === '' || types.includes(type)) return type
   throw new TreelineError('UNSUPPORTED_MEDIA_TYPE', `this route takes ${types.join(' or ')}, not ${type.slice(0, 100)}`)
 }
 
@@ -176,4 +188,34 @@ async function sendReceipt(
     checkpoint: toUtf8(document.checkpoint),
   })
   return reply.type('text/plain; charset=utf-8').send(Buffer.from(proof))
+}
+
+/** A request without a body has no stream either. */
+async function* chunksIn(body: Uint8Array | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (body instanceof Uint8Array) yield body
+  else yield* body
+}
+
+async function sendBatchReceipt(
+  reply: FastifyReply,
+  events: EventIntake,
+  chunks: AsyncIterable<Uint8Array>,
+  waitLimit: number | undefined,
+): Promise<FastifyReply> {
+  // Where this thread does not write, they never come here.
+  if (events.submitBatch === undefined) throw new Error('signed batches are passed on')
+  const body = new BatchBody(chunks)
+  let admitted: AdmittedBatch
+  try {
+    admitted = await events.submitBatch(body)
+  } finally {
+    await body.close()
+  }
+  const { index, size, created, elsewhere } = admitted
+  const log = elsewhere ?? events.log
+  // The last item is in the same commit.
+  const head = waitLimit === undefined ? undefined : await log.witnessed(index + 1 + size, waitLimit)
+  const receipt = await receiptDocument(log, admitted, head ?? elsewhere?.published)
+  const answer: BatchReceipt = { ...receipt, first: index + 1, size }
+  return reply.code(created ? 201 : 200).send(answer)
 }

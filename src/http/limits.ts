@@ -83,7 +83,7 @@ export function codingOf({ headers }: FastifyRequest): 'identity' | 'gzip' {
   throw new TreelineError('UNSUPPORTED_MEDIA_TYPE', 'bodies come plain or in gzip, in no other content coding')
 }
 
-const unpackingFailed = (error: NodeJS.ErrnoException): TreelineError =>
+export const unpackingFailed = (error: NodeJS.ErrnoException): TreelineError =>
   error.code === 'ERR_BUFFER_TOO_LARGE'
     ? new TreelineError('BODY_TOO_LARGE', 'the unpacked body is larger than this server takes')
     : new TreelineError('MALFORMED_ENVELOPE', `the body is not in gzip: ${error.message}`)

@@ -74,7 +74,7 @@ async function documents(
     if (length > MAX_PAGE_LENGTH) return { events, next: index }
     if (events.length % TURN === TURN - 1) await setImmediate()
     const event = await eventDocument(log, index, await entryAt(index), payload)
-    length += event.envelope?.payload.length ?? 0
+    length += event.envelope?.payload.length ?? event.payload?.length ?? 0
     events.push(event)
   }
   return { events, next }

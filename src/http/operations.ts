@@ -3,6 +3,7 @@
  * One table, and as long as the API has routes.
  */
 import type { FastifySchema } from 'fastify'
+import { BATCH_BODY } from '../core/batch.ts'
 import type { Code } from '../core/errors.ts'
 import { MAX_ENTRY_SIZE } from '../core/tile.ts'
 import { ARTIFACT_IN_PATH, FILTERS, TIME } from './event-filter.ts'
@@ -169,12 +170,22 @@ export const operations = {
   submitBatch: describe({
     id: 'submitBatch',
     tag: 'events',
-    summary: 'Logs many signed events, each for itself',
-    description: 'Up to 10,000 envelopes and 32 MiB, one to a line. Lines are independent, and are answered in order.',
-    query: query({}),
-    body: lines('Envelope'),
-    answers: { 200: { description: 'an answer for each line', content: lines('BatchLine') } },
-    refusals: ['MALFORMED_ENVELOPE', 'UNKNOWN_PARAMETER', 'BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'],
+    summary: 'Logs many events, each signed for itself, or all by one signature',
+    description:
+      'Up to 32 MiB. As lines: up to 10,000 envelopes, independent of each other and answered in order. As a signed batch: the frames of a header and its items (docs/formats.md), taken whole or not at all; the answer is the receipt of the header, and wait is as for one event.',
+    query: query({ wait: WAIT }),
+    body: {
+      ...lines('Envelope'),
+      [BATCH_BODY]: { schema: { description: 'frames: the envelope of the header, then each item' } },
+    },
+    answers: {
+      200: {
+        description: 'an answer for each line · a header that is known from before',
+        content: { ...lines('BatchLine'), ...json('BatchReceipt') },
+      },
+      201: { description: 'a signed batch is logged', content: json('BatchReceipt') },
+    },
+    refusals: [...OF_AN_ENVELOPE, 'KEY_SUSPENDED', 'KEY_EXPIRED', 'TYPE_NOT_ALLOWED', 'SUBJECT_NOT_ALLOWED'],
   }),
   getEvent: describe({
     id: 'getEvent',

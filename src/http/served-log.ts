@@ -1,6 +1,7 @@
 import { TreelineError } from '../core/errors.ts'
 import type { PolicyInForce } from '../core/policy-fold.ts'
-import type { Admitted, EventLog } from '../log/events.ts'
+import type { BatchBody } from '../log/batch-body.ts'
+import type { Admitted, AdmittedBatch, EventLog } from '../log/events.ts'
 import type { Log, ReadableLog } from '../log/log.ts'
 
 /** A log as the server mounts it at /NAME/. */
@@ -17,6 +18,8 @@ export interface EventIntake {
   readonly log: ReadableLog
   readonly policy: PolicyInForce
   submit(body: Uint8Array): Promise<Admitted>
+  /** Absent in a thread that passes them on. */
+  submitBatch?(body: BatchBody): Promise<AdmittedBatch>
 }
 
 /** What the routes of a thread that only serves need of a log. */

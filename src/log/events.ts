@@ -3,22 +3,29 @@
  * again at their place in one queue, and share what is in flight.
  */
 import { addendumHash, blinding, joinAddendum, splitAddendum } from '../core/addendum.ts'
-import { equal, toHex } from '../core/bytes.ts'
+import { BATCH_HEADER, parseBatchHeader } from '../core/batch.ts'
+import { equal, fromHex, toHex } from '../core/bytes.ts'
 import { type Description, describe, parsePayload, type SignedPayload } from '../core/describe.ts'
 import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from '../core/dsse.ts'
-import { decodeEntry, EVENT, encodeEntry, POLICY, REDACTION, stampEntry } from '../core/entry.ts'
+import { BATCH, decodeEntry, EVENT, encodeEntry, POLICY, REDACTION, stampEntry } from '../core/entry.ts'
+import { type JudgingPolicy, judgeBy } from '../core/entry-rules.ts'
 import { TreelineError } from '../core/errors.ts'
 import { type Hash, leafHash } from '../core/merkle.ts'
 import type { Payload } from '../core/payload.ts'
-import { judgeEvent, judgeKeys, judgePolicy, type PolicyInForce, SignerRing } from '../core/policy-fold.ts'
+import { judgeEvent, judgeKeys, judgePolicy, type PolicyInForce } from '../core/policy-fold.ts'
 import { judgeRedaction, type NamedEntry, parseRedactionRequest } from '../core/redaction.ts'
 import type { VerifySignature } from '../core/signature.ts'
 import type { Predecessor, WritePolicy } from '../core/write-policy.ts'
+import type { BatchBody } from './batch-body.ts'
+import { at, BatchItems } from './batch-items.ts'
 import type { Log, ReadableLog } from './log.ts'
 import { foldPolicies } from './policies.ts'
 import { checkLogKeys, checkShared } from './policy-rules.ts'
 import { prepareEvent } from './prepare.ts'
 import type { Candidate, Placed } from './sequencer.ts'
+
+/** Memory of all batches of a log that are coming in or waiting, bytes: past it, QUEUE_FULL. */
+const MAX_BATCH_MEMORY = 256 * 2 ** 20
 
 /** The entry that a submission has, new or from before. */
 export interface Admitted {
@@ -71,17 +78,17 @@ export interface Redacted extends Admitted {
   readonly erased: boolean
 }
 
-interface InForce extends PolicyInForce {
-  readonly ring: SignerRing
+export interface AdmittedBatch extends Admitted {
+  /** How many items follow the header. */
+  readonly size: number
+}
+
+interface InForce extends JudgingPolicy {
   /** The document as it was signed. */
   readonly payload: Uint8Array
 }
 
-const inForce = (current: PolicyInForce, { payload }: Envelope): InForce => ({
-  ...current,
-  ring: new SignerRing(current.policy),
-  payload,
-})
+const inForce = (current: PolicyInForce, { payload }: Envelope): InForce => ({ ...judgeBy(current), payload })
 
 export class EventLog {
   readonly log: Log
@@ -91,6 +98,8 @@ export class EventLog {
   #inForce: InForce
   /** Submissions on their way, by digest: what makes duplicates exact while both are in flight. */
   readonly #inFlight = new Map<string, Promise<Admitted>>()
+  /** Memory of the batches that are coming in, bytes. */
+  #gathered = 0
 
   private constructor(parts: EventsParts, successorOf: Predecessor | null, inForce: InForce) {
     this.log = parts.log
@@ -169,6 +178,60 @@ export class EventLog {
       const policy = this.#inForce.index
       return { entry: encodeEntry({ kind: EVENT, time, ...description, addendum: digest, policy }), addendum }
     }
+  }
+
+  /**
+   * A header and all of its items, or nothing. The signature is checked before an item is taken into memory, and a header that is known is answered at once. It is in
+   * flight only when the items are there: whoever has a copy of the header and sends slowly keeps nobody waiting. Throws what `submit` does.
+   */
+  async submitBatch(body: BatchBody): Promise<AdmittedBatch> {
+    this.#requireSigning()
+    const envelope = parseEnvelope(await body.header())
+    const verified = verifyEnvelope(envelope, this.#inForce.ring, this.#parts.verify)
+    const header = parseBatchHeader(envelope)
+    const document = canonicalEnvelope(envelope, verified)
+    const digest = addendumHash(document)
+    const { size } = header
+    const before = (await this.#known(digest)) ?? (await this.#batchBefore(envelope, document))
+    if (before !== undefined) return { ...before, size }
+    if (header.origin !== this.log.origin)
+      throw new TreelineError('WRONG_ORIGIN', `the batch is made for ${header.origin}, this log is ${this.log.origin}`)
+    const keys = verified.map(({ key }) => fromHex(key.id)!)
+    const items = new BatchItems(header, keys, this.#inForce, Date.now())
+    try {
+      while (items.count < size) {
+        const bytes = items.bytes
+        const { count } = items
+        items.take(at(count, () => body.ready()) ?? (await body.item(count)))
+        this.#gathered += items.bytes - bytes
+        if (this.#gathered > MAX_BATCH_MEMORY)
+          throw new TreelineError('QUEUE_FULL', 'the log takes more batches now than it can hold: try again later')
+      }
+      await body.end()
+      items.requireWhole()
+      const place = (index: number, time: number): Placed => {
+        const policy = this.#inForce.index
+        return {
+          entry: encodeEntry({ kind: BATCH, time, keys, payloadType: BATCH_HEADER, addendum: digest, policy }),
+          addendum: document,
+          items: items.place(index, time, this.#inForce),
+        }
+      }
+      const admitted = await this.#once(digest, () => this.#append({ size: items.bytes, entries: size + 1, place }))
+      return { ...admitted, size }
+    } finally {
+      this.#gathered -= items.bytes
+    }
+  }
+
+  /** As `#knownBefore`, of a header. */
+  async #batchBefore(envelope: Envelope, document: Uint8Array): Promise<Admitted | undefined> {
+    for (const predecessor of this.#parts.predecessors?.() ?? []) {
+      const there = envelope.signatures.length === 1 ? document : predecessor.#canonical(envelope)
+      const known = there && (await predecessor.#known(addendumHash(there)))
+      if (known !== undefined) return { ...known, elsewhere: predecessor.log }
+    }
+    return undefined
   }
 
   /** Changes the write policy. Throws what `judgePolicy` does, and POLICY_CONFLICT for a signer of another log. */

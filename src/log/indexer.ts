@@ -1,8 +1,7 @@
 /** Makes the index of one log out of its entries and addenda, a step at a time, behind whoever appends. */
 import { splitAddendum } from '../core/addendum.ts'
-import type { Role } from '../core/artifact.ts'
 import { equal, fromBase64, fromUtf8, toUtf8 } from '../core/bytes.ts'
-import { BATCH, decodeEntry, EVENT, REDACTION } from '../core/entry.ts'
+import { BATCH, decodeEntry, EVENT, type EventEntry, REDACTION } from '../core/entry.ts'
 import { marksOther } from '../core/mark.ts'
 import { leafHash } from '../core/merkle.ts'
 import { isObject, type JsonObject } from '../core/payload.ts'
@@ -110,10 +109,9 @@ export class Indexer {
     if (entry.kind === REDACTION) return { ...common, policy: entry.policy, redacts: entry.indexes }
     if (entry.kind === BATCH) return { ...common, keys: entry.keys, policy: entry.policy }
     if (entry.kind !== EVENT) return { ...common, signers: addendum ? signersOf(addendum) : [] }
-    const document = addendum && splitAddendum(addendum).document
     const { keys, artifacts, type, policy } = entry
     const event = { ...none, index, time, kind, keys, artifacts, type, policy, saysMore: saysMore(entry) }
-    const payload = document && payloadOf(document)
+    const payload = addendum && payloadOf(entry, addendum)
     if (payload === undefined) return event
     const mark = marksOther(type) ? markOf(type, payload) : undefined
     return {
@@ -139,9 +137,12 @@ export class Indexer {
     let at = from
     while (at < to) {
       const addenda = this.#store.addenda(at, to, STEP_BYTES)
+      const entries = this.#store.entriesAt(at, (addenda.at(-1)?.index ?? at - 1) + 1)
       for (const { index, bytes } of addenda) {
         // Other documents than those of events are not blinded, and have no text.
-        const payload = this.#isEvent(index) ? payloadOf(splitAddendum(bytes).document) : undefined
+        const payload = this.#isEvent(index)
+          ? payloadOf(decodeEntry(entries[index - at]!) as EventEntry, bytes)
+          : undefined
         if (payload !== undefined) yield { index, text: textOf(payload) }
       }
       at = addenda.length === 0 ? to : addenda.at(-1)!.index + 1
@@ -194,7 +195,7 @@ export class PolicyLists {
 const BEFORE = toUtf8('{"payload":"')
 const QUOTE = 0x22
 
-function payloadOf(document: Uint8Array): Uint8Array | undefined {
+function payloadIn(document: Uint8Array): Uint8Array | undefined {
   if (equal(document.subarray(0, BEFORE.length), BEFORE)) {
     const end = document.indexOf(QUOTE, BEFORE.length)
     return fromBase64(fromUtf8(document.subarray(BEFORE.length, end)) ?? '')
@@ -203,8 +204,14 @@ function payloadOf(document: Uint8Array): Uint8Array | undefined {
   return payload === undefined ? undefined : fromBase64(payload)
 }
 
+/** What `eventPayload` gives, of whose envelope nothing else is wanted here. */
+function payloadOf({ batch }: EventEntry, addendum: Uint8Array): Uint8Array | undefined {
+  const { document } = splitAddendum(addendum)
+  return batch === undefined ? payloadIn(document) : document
+}
+
 function policyOf(document: Uint8Array): JsonObject | undefined {
-  const payload = payloadOf(document)
+  const payload = payloadIn(document)
   return payload && (JSON.parse(fromUtf8(payload)!) as JsonObject)
 }
 
@@ -219,22 +226,17 @@ function signersOf(document: Uint8Array): (readonly [string, string])[] {
 
 /** The artifacts that stand only in the payload of an event, as long as it is there. */
 export function beyondOf(store: SqliteStore, policies: PolicyLists, event: IndexedEvent): readonly IndexedArtifact[] {
-  const { index, type, policy, artifacts } = event
-  const document = documentAt(store, index)
-  if (document === undefined) return []
-  const { payloadType } = JSON.parse(fromUtf8(document)!) as { payloadType: string }
-  const shown = artifacts.map((one) => ({ ...one, role: one.role as Role }))
-  // Of an entry that hides some: the index does not say how many.
-  return artifactsBeyond({ type, payloadType, artifacts: shown, hidden: 1 }, payloadOf(document)!, policies.at(policy))
-}
-
-const documentAt = (store: SqliteStore, index: number): Uint8Array | undefined => {
-  const addendum = store.addendumAt(index)
-  return addendum && splitAddendum(addendum).document
+  const entry = decodeEntry(store.entryAt(event.index)!) as EventEntry
+  const addendum = store.addendumAt(event.index)
+  const payload = addendum && payloadOf(entry, addendum)
+  return payload === undefined ? [] : artifactsBeyond(entry, payload, policies.at(entry.policy))
 }
 
 /** Of an event. */
 export function payloadAt(store: SqliteStore, index: number): Uint8Array | undefined {
-  const document = documentAt(store, index)
-  return document && payloadOf(document)
+  const addendum = store.addendumAt(index)
+  const entry = store.entryAt(index)
+  if (addendum === undefined || entry === undefined) return undefined
+  const event = decodeEntry(entry)
+  return event.kind === EVENT ? payloadOf(event, addendum) : undefined
 }

@@ -5,7 +5,7 @@ import { addendumHash, blinding, splitAddendum } from '../core/addendum.ts'
 import { equal, toUtf8 } from '../core/bytes.ts'
 import { parseCheckpoint, sizeOf } from '../core/checkpoint.ts'
 import { ed25519NoteVerifier } from '../core/ed25519.ts'
-import { decodeEntry, type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../core/entry.ts'
+import { BATCH, decodeEntry, type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../core/entry.ts'
 import { TreelineError } from '../core/errors.ts'
 import { leafHash } from '../core/merkle.ts'
 import { parseNote, verifyNote } from '../core/note.ts'
@@ -19,8 +19,8 @@ import { nativeVerify } from './native-verify.ts'
 import { foldPolicies } from './policies.ts'
 
 /** Entries and bytes of one transaction. */
-const BATCH_ENTRIES = 1_024
-const BATCH_BYTES = 16 * 2 ** 20
+const STEP_ENTRIES = 1_024
+const STEP_BYTES = 16 * 2 ** 20
 
 /** An entry, and the document behind it (its addendum) where the copy has it. */
 export interface CopiedEntry {
@@ -167,7 +167,7 @@ async function fill(store: SqliteStore, parts: RestoreParts, { size, root }: Tar
     }
     batch.entries.push(bytes)
     batch.bytes += bytes.length + (document?.length ?? 0)
-    if (batch.entries.length === BATCH_ENTRIES || batch.bytes >= BATCH_BYTES) await flush()
+    if (batch.entries.length === STEP_ENTRIES || batch.bytes >= STEP_BYTES) await flush()
   }
   if (batch.entries.length > 0) await flush()
   if (tree.size < size)
@@ -200,13 +200,13 @@ function decode(bytes: Uint8Array, index: number): Entry {
   throw new TreelineError('INVALID_LOG', `entry ${index} of the copy is not one of an events log`)
 }
 
-/** False when the document of an event is not there. Throws INVALID_LOG for a wrong one, and for a policy without. */
+/** False when the document of an event, or of a batch, is not there. Throws INVALID_LOG for a wrong one, and for a policy without. */
 function take(batch: Batch, index: number, entry: Entry, document: Uint8Array | undefined): boolean {
   const isPolicy = entry.kind === GENESIS || entry.kind === POLICY
   if (isPolicy) batch.policies.push(index)
   if (document === undefined) {
     if (isPolicy) throw new TreelineError('INVALID_LOG', `the copy lacks the write policy at ${index}`)
-    return entry.kind !== EVENT
+    return entry.kind !== EVENT && entry.kind !== BATCH
   }
   if (!equal(addendumHash(document), entry.addendum))
     throw new TreelineError('INVALID_LOG', `the document of entry ${index} in the copy is not the one it commits to`)

@@ -13,6 +13,8 @@ export interface Placed {
   readonly redacts?: readonly number[]
   /** Whether the addendum is a write policy. */
   readonly policy?: boolean
+  /** Entries that follow it: in the same commit or, like it, in none. */
+  readonly items?: readonly Placed[]
   /** Runs once the entry is durable, before anyone is answered. */
   readonly committed?: () => void
 }
@@ -21,6 +23,8 @@ export interface Placed {
 export interface Candidate {
   /** What it costs in memory while it waits, bytes. */
   readonly size: number
+  /** How many entries it becomes, where that is more than one. */
+  readonly entries?: number
   /** The last judgement, at the very index and time of the entry. Throws TreelineError to be left out. */
   place(index: number, time: number): Placed
   /** Closes its batch, for what follows must be judged by what it changes. */
@@ -103,7 +107,9 @@ export class Sequencer {
   append(candidate: Candidate): Promise<Appended> {
     const { queueEntries, queueBytes } = this.#options.limits
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
-    if (this.#queue.length >= queueEntries || this.#queuedBytes + candidate.size > queueBytes) {
+    const full = this.#queue.length >= queueEntries || this.#queuedBytes + candidate.size > queueBytes
+    // What is larger than the whole queue and comes in one piece may wait alone, or it could never be written.
+    if (full && (candidate.entries === undefined || this.#queue.length > 0)) {
       return Promise.reject(
         new TreelineError('QUEUE_FULL', 'the log has more to write than it can hold: try again later'),
       )
@@ -154,9 +160,12 @@ export class Sequencer {
     const { batchEntries, batchBytes } = this.#options.limits
     let count = 0
     let bytes = 0
+    let entries = 0
     for (const { candidate } of this.#queue) {
-      if (count === batchEntries || (count > 0 && bytes + candidate.size > batchBytes)) break
+      const { entries: more = 1 } = candidate
+      if (count > 0 && (entries + more > batchEntries || bytes + candidate.size > batchBytes)) break
       count++
+      entries += more
       bytes += candidate.size
       if (candidate.last) break
     }
@@ -177,16 +186,13 @@ export class Sequencer {
     }
 
     const placed: { waiting: Waiting; index: number; placed: Placed }[] = []
+    const commit = new CommitParts(from)
     for (const waiting of batch) {
-      const index = from + placed.length
+      const index = commit.next
       try {
         const one = waiting.candidate.place(index, time)
-        if (one.entry.length > MAX_ENTRY_SIZE) {
-          throw new TreelineError(
-            'ENTRY_TOO_LARGE',
-            `the entry has ${one.entry.length} bytes, the limit is ${MAX_ENTRY_SIZE}`,
-          )
-        }
+        requireSizes(one)
+        commit.add(one)
         placed.push({ waiting, index, placed: one })
       } catch (error) {
         waiting.reject(error)
@@ -194,18 +200,17 @@ export class Sequencer {
     }
     if (placed.length === 0) return
 
-    const entries = placed.map((one) => one.placed.entry)
+    const { entries, addenda, redactions, policies } = commit
     const leaves = entries.map(leafHash)
     const next = this.#head.tree.append(leaves) // Pure: nothing is on disk yet.
     const began = performance.now()
     await store.commit({
       from,
       entries,
-      addenda: placed.flatMap(({ index, placed: { addendum } }) => (addendum ? [{ index, bytes: addendum }] : [])),
-      redactions: placed.flatMap(({ index, placed: { redacts = [] } }) =>
-        redacts.map((one) => ({ index: one, by: index })),
-      ),
-      policies: placed.filter((one) => one.placed.policy).map(({ index }) => index),
+      leaves,
+      addenda,
+      redactions,
+      policies,
       tiles: next.full,
       head: { size: next.tree.size, root: next.tree.root, time },
     }) // One transaction. Dies before: the batch is lost, and no caller saw a receipt.
@@ -224,6 +229,40 @@ export class Sequencer {
     for (const { reject } of this.#queue.splice(0)) reject(this.#stopped)
     this.#queuedBytes = 0
     this.#options.onFailure(error)
+  }
+}
+
+/** Throws ENTRY_TOO_LARGE. */
+function requireSizes({ entry, items }: Placed): void {
+  if (entry.length > MAX_ENTRY_SIZE) {
+    throw new TreelineError('ENTRY_TOO_LARGE', `the entry has ${entry.length} bytes, the limit is ${MAX_ENTRY_SIZE}`)
+  }
+  if (items !== undefined) for (const item of items) requireSizes(item)
+}
+
+/** What a batch writes beside the tree. */
+class CommitParts {
+  readonly entries: Uint8Array[] = []
+  readonly addenda: { index: number; bytes: Uint8Array }[] = []
+  readonly redactions: { index: number; by: number }[] = []
+  readonly policies: number[] = []
+  readonly #from: number
+
+  constructor(from: number) {
+    this.#from = from
+  }
+
+  get next(): number {
+    return this.#from + this.entries.length
+  }
+
+  add({ entry, addendum, redacts, policy, items }: Placed): void {
+    const index = this.next
+    this.entries.push(entry)
+    if (addendum !== undefined) this.addenda.push({ index, bytes: addendum })
+    if (redacts !== undefined) for (const one of redacts) this.redactions.push({ index: one, by: index })
+    if (policy) this.policies.push(index)
+    if (items !== undefined) for (const item of items) this.add(item)
   }
 }
 

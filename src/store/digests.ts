@@ -93,8 +93,9 @@ export class DigestIndex {
     return this.#covered
   }
 
-  add(entry: Uint8Array, index: number): void {
-    const name = nameOf(this.#digestOf(entry))
+  /** `digest` spares computing it where the caller has it. */
+  add(entry: Uint8Array, index: number, digest = this.#digestOf(entry)): void {
+    const name = nameOf(digest)
     const indexes = this.#recent.get(name)
     if (indexes === undefined) this.#recent.set(name, [index])
     else if (this.#keepAll) indexes.push(index)
@@ -151,16 +152,24 @@ export class DigestIndex {
   *#spill(): Generator<void> {
     const first = this.#covered
     const last = first + RUN_SIZE
-    const keys: Uint8Array[] = []
+    // As text of one byte a character, which the engine sorts by itself: several times faster than bytes by a comparison of ours.
+    const keys: string[] = []
     const names: string[] = []
     for (const [name, indexes] of this.#recent) {
       for (const index of indexes) if (index < last) keys.push(makeKey(name, index))
       if (indexes.some((index) => index < last)) names.push(name)
     }
     yield
-    keys.sort(Buffer.compare)
+    keys.sort()
     yield
-    yield* this.#write(keys, keys.length, 0, first, last, [])
+    yield* this.#write(
+      keys.map((key) => Buffer.from(key, 'latin1')),
+      keys.length,
+      0,
+      first,
+      last,
+      [],
+    )
     for (const name of names) {
       const later = this.#recent.get(name)!.filter((index) => index >= last)
       if (later.length > 0) this.#recent.set(name, later)
@@ -262,11 +271,12 @@ export class DigestIndex {
   }
 }
 
-function makeKey(name: string, index: number): Buffer {
-  const key = Buffer.alloc(KEY)
-  key.write(name, 0, PREFIX, 'latin1')
-  key.writeUIntBE(index, PREFIX, KEY - PREFIX)
-  return key
+function makeKey(name: string, index: number): string {
+  const high = Math.floor(index / 2 ** 32)
+  return (
+    name.slice(0, PREFIX) +
+    String.fromCharCode(high, (index >>> 24) & 0xff, (index >>> 16) & 0xff, (index >>> 8) & 0xff, index & 0xff)
+  )
 }
 
 /** Indexes of the keys of a page that begin as the digest does. Pages are sorted. */

@@ -14,6 +14,8 @@ export interface Commit {
   /** The size of the log before it; another size there is a second writer, and fails the commit. */
   readonly from: number
   readonly entries: readonly Uint8Array[]
+  /** Their leaf hashes, where the caller has them. */
+  readonly leaves?: readonly Hash[]
   readonly addenda: readonly { readonly index: number; readonly bytes: Uint8Array }[]
   /** Indexes whose addenda are to be erased, by the redaction entry at `by`. */
   readonly redactions: readonly { readonly index: number; readonly by: number }[]

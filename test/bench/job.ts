@@ -22,6 +22,17 @@ export type Work =
       readonly bytes: number
       readonly seed: string
     }
+  /** Signed batches of `items` payloads of `bytes` bytes each, with two artifacts; `origin` is that of the log. */
+  | {
+      readonly kind: 'batches'
+      readonly path: string
+      readonly origin: string
+      readonly keys: readonly string[]
+      readonly count: number
+      readonly items: number
+      readonly bytes: number
+      readonly seed: string
+    }
   /** POSTs of these bodies, each once and in their order. */
   | { readonly kind: 'post'; readonly path: string; readonly bodies: readonly string[] }
   /** GETs of these paths, in turn. */

@@ -4,21 +4,36 @@
  *
  *   npm run bench                    all of it, with 1,000,000 entries: some ten minutes
  *   npm run bench -- --entries 20000 a smaller log
+ *   npm run bench -- --batches-only  signed batches alone
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import Database from 'better-sqlite3'
 import { Actor } from '../support/actors.ts'
-import { makeEventLog } from '../support/server.ts'
+import { makeEventLog, ORIGIN } from '../support/server.ts'
 import { load, spread } from './client.ts'
 import type { Result, Work } from './job.ts'
 
 const { values } = parseArgs({
-  options: { entries: { type: 'string', default: '1000000' }, seconds: { type: 'string', default: '5' } },
+  options: {
+    entries: { type: 'string', default: '1000000' },
+    seconds: { type: 'string', default: '5' },
+    'batches-only': { type: 'boolean', default: false },
+  },
 })
 const ENTRIES = Number(values.entries)
 const SECONDS = Number(values.seconds)
@@ -73,6 +88,23 @@ async function stop(server: Server): Promise<void> {
   await ended
 }
 
+/** MB/s of the disk under the data folder, as a log writes: a piece, and a sync. */
+function diskRate(): number {
+  const file = join(data, 'disk')
+  const handle = openSync(file, 'w')
+  const piece = new Uint8Array(2 ** 20).fill(7)
+  const began = performance.now()
+  let written = 0
+  while (performance.now() - began < 2_000) {
+    written += writeSync(handle, piece)
+    fsyncSync(handle)
+  }
+  const rate = written / 1e3 / (performance.now() - began)
+  closeSync(handle)
+  rmSync(file)
+  return rate
+}
+
 function row(name: string, rate: string, p99: string, note = ''): void {
   console.log(`| ${name.padEnd(44)} | ${rate.padStart(26)} | ${p99.padStart(22)} | ${note}`)
 }
@@ -93,7 +125,7 @@ async function measure(
     results.push(result)
   }
   const [first] = [work(0)]
-  const lines = first!.kind === 'events' ? first!.lines : 1
+  const lines = first!.kind === 'events' ? first!.lines : first!.kind === 'batches' ? first!.items : 1
   row(
     name,
     spread(results.map((one) => (one.count * lines) / one.seconds)),
@@ -101,7 +133,7 @@ async function measure(
       results.map((one) => one.p99),
       1,
     ),
-    lines > 1 ? `${lines} lines a request` : '',
+    lines > 1 ? `${lines} a request` : '',
   )
 }
 
@@ -133,10 +165,31 @@ row('-'.repeat(44), '-'.repeat(26), '-'.repeat(22))
 
 // Enough for a rate that one process cannot reach; a run that used them up would have measured its own end.
 const enough = SECONDS * 12_000
-await measure('events, 1 connection', server, 1, () => events(SECONDS * 3_000), ['201'])
-await measure('events, 64 connections', server, 64, () => events(enough), ['201'])
-await measure('events, 512 connections', server, 512, () => events(enough), ['201'])
-await measure('events in NDJSON, 4 connections', server, 4, () => events(enough, 500), ['200'])
+if (!values['batches-only']) {
+  await measure('events, 1 connection', server, 1, () => events(SECONDS * 3_000), ['201'])
+  await measure('events, 64 connections', server, 64, () => events(enough), ['201'])
+  await measure('events, 512 connections', server, 512, () => events(enough), ['201'])
+  await measure('events in NDJSON, 4 connections', server, 4, () => events(enough, 500), ['200'])
+}
+
+/** Enough for ten times the rate of single events. */
+const batches = (bytes: number): Work => ({
+  kind: 'batches',
+  path: '/test/v1/events/batch',
+  origin: ORIGIN,
+  keys,
+  count: Math.ceil(SECONDS * 120),
+  items: 1_000,
+  bytes,
+  seed: `batch ${seed++}`,
+})
+for (const bytes of [1_024, 300])
+  await measure(`signed batches, payloads of ${bytes} B, 4 connections`, server, 4, () => batches(bytes), ['201'])
+console.log(`\nthe disk writes ${diskRate().toFixed(0)} MB/s in pieces of 1 MiB, each synced\n`)
+if (values['batches-only']) {
+  await stop(server)
+  process.exit(0)
+}
 
 const envelopeBytes = (): number => {
   const db = new Database(database, { readonly: true })

@@ -1,14 +1,17 @@
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { bodyOf, prepareBatch } from '../../src/client/batch.ts'
 import { type Outcome, TreelineClient } from '../../src/client/client.ts'
 import { canonicalOf, createKeyFiles, SigningKey, signEnvelope } from '../../src/client/signing-key.ts'
 import { statementOf } from '../../src/client/statement.ts'
 import { trustedOrigin } from '../../src/client/trusted-log.ts'
 import { verifyFile } from '../../src/client/verify.ts'
 import { toUtf8 } from '../../src/core/bytes.ts'
+import { formatEnvelope } from '../../src/core/dsse.ts'
 import { COSIGNATURE_ED25519, verifierKey } from '../../src/core/note.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
+import type { BatchReceipt } from '../../src/core/receipt.ts'
 import { formatVkey } from '../../src/core/vkey.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { Actor, event, statement, TYPE } from '../support/actors.ts'
@@ -447,4 +450,75 @@ t.test('statements', async (t) => {
     predicateType: TYPE,
     predicate: { origin: 'o', consumed: [{ name: 'same', digest }], parameters: {}, ...times },
   })
+})
+
+t.test('a batch is made from a file, sent once, spooled whole, and drained in its order', async (t) => {
+  const folder = temporaryFolder(t)
+  const { vkey } = await makeEventLog(folder, [new Actor()], [{ actor: signer }, { actor: p256, types: [TYPE] }])
+  const trust = parseWitnessPolicy(toUtf8(`log ${vkey}\nquorum none\n`))
+  const lines = (count: number, name: string) =>
+    Array.from({ length: count }, (_, i) => JSON.stringify(statement(`${name} ${i}`, { pad: 'x'.repeat(i) })))
+  const file = join(folder, 'batch.ndjson')
+  // Lines are sent as they are, white space too; the last one has no newline.
+  writeFileSync(file, [...lines(700, 'item'), ` ${JSON.stringify(statement('spaced'))} `].join('\n'))
+  const prepare = (path = file, keys = [key]) => prepareBatch({ file: path, origin: 'log.example/test', keys })
+  const batch = await prepare()
+  t.equal(batch.header.size, 701)
+  t.same((await prepare()).envelope, batch.envelope, 'the same file by the same key is the same batch')
+  t.notSame((await prepare(file, [new SigningKey(new Actor().privateKey)])).header.root, batch.header.root)
+
+  const state = freshState()
+  const away = client(NOWHERE, { state, trust })
+  await away.submit(signed('before the batch'))
+  t.match(await away.submitBatch(batch), { kind: 'spooled' })
+  await away.submit(signed('after the batch'))
+  t.equal(away.spool.list().filter((name) => name.endsWith('.batch')).length, 1)
+  await away.close()
+
+  const server = await startServer(folder)
+  const { log } = server.opened.logs.get('test')!
+  const start = log.head.tree.size
+  const one = client(server.url, { state, trust, patience: 5_000 })
+  const drained = await one.drain()
+  t.match(drained, { left: 0, rejected: [] })
+  const [, { receipt, file: kept }] = drained.logged as unknown as [unknown, { receipt: BatchReceipt; file: string }]
+  t.match(receipt, { index: start + 1, first: start + 2, size: 701 })
+  t.equal(drained.logged[2]!.receipt.index, start + 703, 'in order')
+  const again = logged(await one.submitBatch(await prepare()))
+  t.notOk(again.created)
+  t.equal(again.receipt.index, start + 1)
+  const envelope = formatEnvelope(batch.envelope)
+  t.match(verifyFile({ file: new Uint8Array(readFileSync(kept)), trust, envelope }), { kind: 'receipt' })
+  t.throws(() => verifyFile({ file: new Uint8Array(readFileSync(kept)), trust, envelope: signed('x') }), {
+    code: 'MALFORMED_PAYLOAD',
+  })
+  for (const index of [receipt.first, receipt.first + 700]) {
+    const found = verifyFile({ file: await one.evidence(index), trust })
+    t.match(found, { kind: 'evidence', evidence: { batch: { index: receipt.index, size: 701 } } })
+  }
+  t.match((await one.settle()).waiting, 0)
+
+  const bad = join(folder, 'bad.ndjson')
+  const cloud = JSON.stringify({ specversion: '1.0', id: '1', source: 's', type: 'urn:x' })
+  const rows: [string, RegExp][] = [
+    ['', /no lines/],
+    ['{}', /line 1: neither/],
+    [`${lines(1, 'a')}\n\n${lines(1, 'b')}`, /line 2: /],
+    [`${lines(1, 'a')}\n${cloud}`, /line 2: not an in-toto Statement/],
+    [`${cloud}\n${lines(1, 'a')}`, /line 2: not a CloudEvent/],
+    [`${`${cloud}\n`.repeat(10_001)}`, /more than one batch/],
+  ]
+  for (const [text, message] of rows) {
+    writeFileSync(bad, text)
+    await t.rejects(prepare(bad), { code: 'USAGE', message })
+  }
+  await t.rejects(prepare(join(folder, 'nothing')), { code: 'USAGE' })
+  writeFileSync(bad, lines(3, 'changed').join('\n'))
+  const changed = await prepare(bad)
+  writeFileSync(bad, lines(4, 'changed').join('\n'))
+  await t.rejects(bodyOf(changed), /has changed/)
+
+  t.ok(logged(await one.submitBatch(await prepare(file, [narrow, key]))).created, 'by two keys it is another batch')
+  await one.close()
+  await server.close()
 })

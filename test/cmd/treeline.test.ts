@@ -6,6 +6,7 @@ import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { middle, problem } from '../client/middle.ts'
 import { AWAY, NOWHERE, ORIGIN, Programs } from '../client/programs.ts'
+import { statement } from '../support/actors.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 const programs = new Programs(temporaryFolder(t))
@@ -282,6 +283,55 @@ t.test('policies and redactions', async (t) => {
   await programs.expecting(2, [...redact, '0', '--reason', 'x'])
   await programs.expecting(2, [...redact, '1'])
   await programs.expecting(3, ['redact', ...programs.log(server.url), '--key', 'trainer.key', '1', '--reason', 'x'])
+})
+
+t.test('a batch from a file: submitted, read, verified, replayed and searched like events', async (t) => {
+  const lines = Array.from({ length: 3 }, (_, i) =>
+    JSON.stringify(statement(`model/item-${i}`, { consumed: [{ name: 'set', digest: { sha256: 'ef'.repeat(32) } }] })),
+  )
+  programs.write('batch.ndjson', lines.join('\n'))
+  const flags = programs.log(server.url)
+  const submit = ['submit', ...flags, '--key', 'trainer.key', '--batch', 'batch.ndjson']
+  const { out } = await programs.expecting(0, [...submit, '--receipt', 'batch-receipt.json'])
+  const found = /^logged at index (\d+) of .*, with its 3 items at (\d+) to (\d+); the receipt verifies\n$/.exec(out)!
+  const [header, first] = [Number(found[1]), Number(found[2])]
+  t.same([first, Number(found[3])], [header + 1, header + 3])
+  t.match((await programs.expecting(0, submit)).out, /^already logged at index /)
+  t.match((await programs.expecting(2, [...submit, '--type', 'urn:x'])).err, /leave out --type/)
+  t.match((await programs.expecting(0, ['get', String(first), '--log', server.url])).out, /item 0 of the batch at/)
+  await programs.expecting(0, ['evidence', String(first + 2), '--log', server.url, '--out', 'item.tlog-proof'])
+  t.match(
+    (await programs.expecting(0, ['verify', '--trust', 'trust.txt', 'item.tlog-proof'])).out,
+    /item 2 of 3 in the signed batch/,
+  )
+  await programs.expecting(0, ['evidence', 'batch-receipt.json', '--log', server.url, '--out', 'header.tlog-proof'])
+  t.match(
+    (await programs.expecting(0, ['verify', '--trust', 'trust.txt', 'header.tlog-proof'])).out,
+    /header of a batch, signed by trainer/,
+  )
+  const watched = ['--log', server.url, '--trust', 'trust.txt']
+  const replayed = await programs.expecting(0, ['replay', ...watched, '--from', String(header), '--json', '--payloads'])
+  const entries = replayed.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  t.match(entries, [{ kind: 'batch' }, { batch: { header, position: 0 }, envelope: null }, {}, {}])
+  t.equal(Buffer.from(entries[3].payload, 'base64').toString(), lines[2])
+  const searched = await programs.expecting(0, [
+    'search',
+    ...watched,
+    '--artifact',
+    `sha256:${'ef'.repeat(32)}`,
+    '--complete',
+  ])
+  for (const index of [first, first + 1, first + 2]) t.match(searched.out, new RegExp(` ${index}  event`))
+  t.match(
+    (await programs.expecting(0, ['replay', ...watched, '--text', 'item-1'])).out,
+    new RegExp(` ${first + 1}  event`),
+  )
+  const traced = await programs.expecting(0, ['trace', `sha256:${'ef'.repeat(32)}`, ...watched, '--down', '--json'])
+  const reached = JSON.parse(traced.out).lineage.events.map(({ index }: { index: number }) => index)
+  for (const index of [first, first + 1, first + 2]) t.ok(reached.includes(index), `trace finds ${index}`)
 })
 
 t.test('a log that lies gets nothing signed, and is refused', async (t) => {

@@ -1,13 +1,14 @@
 /** Logs that break one rule each: the audit finds where, and its evidence convinces whoever has the log's key, and nobody of anything else. */
 import t from 'tap'
 import { Audit } from '../../src/core/audit.ts'
-import { equal } from '../../src/core/bytes.ts'
+import { equal, toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { BrokenRule, RULES } from '../../src/core/entry-rules.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { formatFault, type ProvedItem, parseFault } from '../../src/core/fault.ts'
 import { verifyFault } from '../../src/core/verify-fault.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
-import { audit, CASES, event, evidenceOf, forks, framings, honest, item } from './faulty-logs.ts'
+import { statement } from '../support/actors.ts'
+import { audit, CASES, event, evidenceOf, forks, framings, honest, item, signer, stranger } from './faulty-logs.ts'
 import { ORIGIN, type PaperLog } from './paper-log.ts'
 import { assertStrict } from './strict.ts'
 
@@ -67,9 +68,10 @@ for (const [name, { rule, public: shown, sin }] of Object.entries(CASES)) {
 }
 
 t.test('an honest log cannot be framed by leaving things out or putting others in', (t) => {
-  const log = honest()
+  const log = honest(false)
   const accepted: string[] = []
   const all = log.entries.map((_, index) => item(log, index))
+  const note = log.note()
   const { document: _, ...bare } = all[3]!
   for (const rule of RULES) {
     for (const accused of all) {
@@ -79,14 +81,102 @@ t.test('an honest log cannot be framed by leaving things out or putting others i
           const others = new Map([all[0], b, a].flatMap((one) => (one === undefined ? [] : [[one.index, one]])))
           others.delete(accused.index)
           const items = [accused, ...others.values()] as [ProvedItem, ...ProvedItem[]]
-          const fault = { kind: 'invalid-entry', keys: [], note: log.note(), rule, items } as const
+          const fault = { kind: 'invalid-entry', keys: [], note, rule, items } as const
           if (verdict(fault, log) === 'invalid-entry') accepted.push(`${rule} ${items.map(({ index }) => index)}`)
         }
       }
     }
   }
+  const batches = honest()
+  const others = batches.entries.map((_, index) => item(batches, index)).slice(all.length)
+  const { document: __, ...bareHeader } = others[0]!
+  const noteOfAll = batches.note()
+  for (const accused of others) {
+    for (const a of [...others, bareHeader]) {
+      for (const b of others) {
+        const rest = new Map([item(batches, 0), a, b].map((one) => [one.index, one]))
+        rest.delete(accused.index)
+        const items = [accused, ...rest.values()] as [ProvedItem, ...ProvedItem[]]
+        const fault = { kind: 'invalid-entry', keys: [], note: noteOfAll, rule: 'batch', items } as const
+        if (verdict(fault, batches) === 'invalid-entry') accepted.push(`batch ${items.map(({ index }) => index)}`)
+      }
+    }
+  }
   t.same(accepted, [])
   for (const [name, { log, fault }] of Object.entries(framings())) t.not(verdict(fault, log), fault.kind, name)
+  t.end()
+})
+
+/** Judges a whole log, passing over what is broken, as after a person has cleared it; memory is put away at each entry. */
+function brokenIn(log: PaperLog): string[] {
+  const parts = { origin: ORIGIN, verify: nativeVerify }
+  let one = Audit.begin(parts)
+  const found: string[] = []
+  for (const [index, bytes] of log.entries.entries()) {
+    try {
+      one.judge({ index, bytes, document: log.addenda[index]! }, (at) => log.entries[at])
+    } catch (error) {
+      if (!(error instanceof BrokenRule)) throw error
+      found.push(`${error.rule} ${index}`)
+      one.pass()
+    }
+    one = Audit.resume(parts, one.memory())
+  }
+  return found
+}
+
+t.test('one fault of a batch is one alarm, and what comes after it is judged', (t) => {
+  const rows: Record<string, (log: PaperLog, header: number) => string[]> = {
+    'a header that is none': (log, header) => {
+      log.addBatch(many, [signer], { more: 1 })
+      return [`batch ${header}`]
+    },
+    'a header of a stranger': (log, header) => {
+      log.addBatch(many, [stranger])
+      return [`signature ${header}`]
+    },
+    'a header that went back in time': (log, header) => {
+      log.time -= 5_000
+      log.addBatch(many, [signer])
+      log.time += 5_000
+      return [`time ${header}`]
+    },
+    'another root': (log, header) => {
+      log.addBatch(many, [signer], { root: toBase64(new Uint8Array(32)) })
+      return [`batch ${header + many.length}`]
+    },
+    'an entry in between': (log, header) => {
+      log.addBatch(many, [signer], {}, (entry, position) => {
+        if (position !== 4) return entry
+        log.addEvent(event('model/between'))
+        return undefined
+      })
+      return [`batch ${header + 5}`]
+    },
+    'what is no entry in between': (log, header) => {
+      log.addBatch(many, [signer])
+      log.entries[header + 3] = toUtf8('none')
+      return [`malformed ${header + 3}`]
+    },
+    'one item that hides something': (log, header) => {
+      log.addBatch(many, [signer], {}, (entry, position) => (position === 3 ? { ...entry, artifacts: [] } : entry))
+      return [`description ${header + 4}`]
+    },
+    'a header among the items of another': (log, header) => {
+      log.addBatch(many, [signer], { size: many.length + 3 })
+      log.addBatch(many, [signer])
+      return [`batch ${header + 1 + many.length}`]
+    },
+  }
+  const many = Array.from({ length: 9 }, (_, i) => statement(`model/item-${i}`))
+  for (const [name, sin] of Object.entries(rows)) {
+    const log = honest()
+    const expected = sin(log, log.entries.length)
+    log.addBatch(many, [signer])
+    log.time -= 1
+    const last = log.addEvent(event('model/last'))
+    t.same(brokenIn(log), [...expected, `time ${last}`], name)
+  }
   t.end()
 })
 

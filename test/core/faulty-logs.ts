@@ -1,18 +1,9 @@
 /** Logs that break one rule each, what an audit finds in them, and the evidence of it. */
 import { addendumHash } from '../../src/core/addendum.ts'
 import { Audit } from '../../src/core/audit.ts'
-import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
+import { fromHex, toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { formatEnvelope } from '../../src/core/dsse.ts'
-import {
-  BATCH,
-  decodeEntry,
-  type Entry,
-  EVENT,
-  type EventEntry,
-  GENESIS,
-  POLICY,
-  REDACTION,
-} from '../../src/core/entry.ts'
+import { type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../../src/core/entry.ts'
 import { BrokenRule, type Rule } from '../../src/core/entry-rules.ts'
 import type { Fault, InvalidEntry, ProvedItem } from '../../src/core/fault.ts'
 import { leafHash } from '../../src/core/merkle.ts'
@@ -24,12 +15,16 @@ import { Actor, statement, TYPE } from '../support/actors.ts'
 import { canonical, ORIGIN, PaperLog } from './paper-log.ts'
 
 const admins = [new Actor(), new Actor()]
-const signer = new Actor()
+export const signer = new Actor()
 const narrow = new Actor('p256')
-const stranger = new Actor()
+export const stranger = new Actor()
 const rules = [{ actor: signer }, { actor: narrow, types: [TYPE], subjects: ['model/*'] }]
 export const event = (subject: string, actors: readonly Actor[] = [signer], predicate: object = {}, type = TYPE) =>
   canonical(IN_TOTO, statement(subject, predicate, type), actors)
+
+/** Payloads of a batch. */
+const items = (count: number) => Array.from({ length: count }, (_, i) => statement(`model/item-${i}`))
+const keysOf = ({ key }: Actor) => [fromHex(key.id)!]
 
 function redaction(
   log: PaperLog,
@@ -56,7 +51,7 @@ function redaction(
 }
 
 /** All kinds of entries, each as it should be. */
-export function honest(): PaperLog {
+export function honest(batches = true): PaperLog {
   const log = new PaperLog(admins, rules)
   log.addEvent(event('model/1'))
   log.addEvent(event('model/2', [signer, narrow], { consumed: [{ name: 'd', digest: { sha256: 'cd'.repeat(32) } }] }))
@@ -65,6 +60,15 @@ export function honest(): PaperLog {
   log.addEvent(canonical(CLOUDEVENTS, { specversion: '1.0', id: '1', source: 's', type: 'urn:other:run' }, [signer]))
   redaction(log, [1], admins)
   log.addEvent(event('model/5', [narrow]))
+  if (!batches) return log
+  log.addBatch(items(3), [signer, narrow])
+  log.addBatch(
+    [{ specversion: '1.0', id: '1', source: 's', type: 'urn:other:run' }],
+    [signer],
+    {},
+    undefined,
+    CLOUDEVENTS,
+  )
   return log
 }
 
@@ -138,18 +142,81 @@ export const CASES: Record<string, Case> = {
     public: true,
     sin: (log) => log.add({ kind: GENESIS, time: log.time, addendum: addendumHash(log.addenda[0]!) }, log.addenda[0]!),
   },
-  'the header of a batch': {
+  'an event among the items of a batch': {
     rule: 'batch',
     public: true,
     sin: (log) => {
-      const { kind: _, artifacts: __, hidden: ___, type: ____, ...rest } = decodeEntry(log.entries[2]!) as EventEntry
-      return log.add({ ...rest, kind: BATCH, time: log.time }, log.addenda[2]!)
+      const header = log.addBatch(items(3), [signer], {}, (entry, position) => (position < 2 ? entry : undefined))
+      log.addEvent(event('model/single'))
+      return header + 3
     },
   },
-  'an event of a batch': {
+  'an item in the place of another': {
+    rule: 'batch',
+    public: true,
+    sin: (log) =>
+      log.addBatch(items(1), [signer], {}, (entry) => ({ ...entry, batch: { ...entry.batch!, position: 1 } })) + 1,
+  },
+  'an item by another key than its header': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => log.addBatch(items(1), [signer], {}, (entry) => ({ ...entry, keys: keysOf(narrow) })) + 1,
+  },
+  'an item of another time than its header': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => log.addBatch(items(1), [signer], {}, (entry) => ({ ...entry, time: entry.time + 1 })) + 1,
+  },
+  'an item of a header that stands elsewhere': {
     rule: 'batch',
     public: true,
     sin: (log) => log.addEvent(event('model/item'), { batch: { header: 1, position: 0 } } as Partial<Entry>),
+  },
+  'an item of an entry that is no header': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => {
+      const index = log.entries.length
+      return log.addEvent(event('model/item'), { batch: { header: index - 1, position: 0 } } as Partial<Entry>)
+    },
+  },
+  'an item more than the header says': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => {
+      const header = log.addBatch(items(2), [signer])
+      return log.addEvent(event('model/item'), { batch: { header, position: 2 } } as Partial<Entry>)
+    },
+  },
+  'a batch that gives another root': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => log.addBatch(items(5), [signer], { root: toBase64(new Uint8Array(32)) }) + 5,
+  },
+  'a batch for another log': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => log.addBatch(items(1), [signer], { origin: 'log.example/else' }),
+  },
+  'a header that is none': {
+    rule: 'batch',
+    public: true,
+    sin: (log) => log.addBatch(items(1), [signer], { more: 1 }),
+  },
+  'a header that nobody of the policy signed': {
+    rule: 'signature',
+    public: true,
+    sin: (log) => log.addBatch(items(1), [stranger]),
+  },
+  'an item that its key may not submit': {
+    rule: 'not-allowed',
+    public: false,
+    sin: (log) => log.addBatch([statement('model/1'), statement('other/1')], [narrow]) + 2,
+  },
+  'an item with a hidden artifact': {
+    rule: 'description',
+    public: false,
+    sin: (log) => log.addBatch(items(1), [signer], {}, (entry) => ({ ...entry, artifacts: [] })) + 1,
   },
   'a time that went back': {
     rule: 'time',
@@ -294,6 +361,7 @@ export function framings(): Record<string, { readonly log: PaperLog; readonly fa
   const raw = new PaperLog(admins, rules)
   raw.entries.splice(0, 1, ...['hello', 'world'].map(toUtf8), log.entries[5]!, log.entries[1]!)
   raw.addenda.splice(0, 1, ...['hello', 'world'].map(toUtf8), log.addenda[5]!, log.addenda[1]!)
+  const [firstHeader, item2] = [6, 8]
   /** Another log's beginning stands at the head of this one. */
   const copy = new PaperLog(admins, rules, {}, 'log.example/copy')
   copy.entries.splice(0, 1, log.entries[0]!, toUtf8('world'))
@@ -305,6 +373,27 @@ export function framings(): Record<string, { readonly log: PaperLog; readonly fa
     'a root of 33 bytes and a hash of 31': fork(4, long.subarray(0, 33), [long.subarray(33)]),
     'an index below zero': accuse(log, 'genesis', [{ ...item(log, 0), index: -8 }, item(log, 0)]),
     'a leaf of a raw log that is no entry': accuse(raw, 'malformed', [leaf(raw, 1), item(raw, 0)]),
+    'an item of a batch whose header is shown': accuse(log, 'batch', [
+      item(log, item2),
+      item(log, firstHeader),
+      item(log, 0),
+    ]),
+    'an item whose header is shown without its document': accuse(log, 'batch', [
+      item(log, item2),
+      leaf(log, firstHeader),
+      item(log, 0),
+    ]),
+    'the last item of a batch, with some of the others': accuse(log, 'batch', [
+      item(log, firstHeader + 3),
+      item(log, firstHeader),
+      item(log, firstHeader + 1),
+      item(log, 0),
+    ]),
+    'the last item of a batch, with all others': accuse(
+      log,
+      'batch',
+      [firstHeader + 3, firstHeader, firstHeader + 1, firstHeader + 2, 0].map((index) => item(log, index)),
+    ),
     'the first leaf of a raw log': accuse(raw, 'genesis', [leaf(raw, 0)]),
     'leaves of a raw log in another order': accuse(raw, 'time', [item(raw, 3), item(raw, 2), item(raw, 0)]),
     'a log that begins with the genesis of another': accuse(copy, 'malformed', [leaf(copy, 1), item(copy, 0)]),

@@ -1,12 +1,24 @@
 /** An events log without a server: entries, addenda and signed heads, made by the formats of the core alone. */
 import { addendumHash, blinding, joinAddendum } from '../../src/core/addendum.ts'
-import { fromHex, toUtf8 } from '../../src/core/bytes.ts'
+import { BATCH_HEADER, BatchRoot, BatchTree, parseBatchHeader } from '../../src/core/batch.ts'
+import type { BatchProof } from '../../src/core/batch-evidence.ts'
+import { fromHex, toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { formatCheckpoint } from '../../src/core/checkpoint.ts'
 import { cosignatureSigner } from '../../src/core/cosignature.ts'
 import { describe } from '../../src/core/describe.ts'
 import { type Envelope, formatEnvelope, pae, parseEnvelope } from '../../src/core/dsse.ts'
 import { ed25519NoteSigner } from '../../src/core/ed25519.ts'
-import { type Entry, EVENT, encodeEntry, GENESIS, POLICY } from '../../src/core/entry.ts'
+import {
+  addendumDigest,
+  BATCH,
+  decodeEntry,
+  type Entry,
+  EVENT,
+  type EventEntry,
+  encodeEntry,
+  GENESIS,
+  POLICY,
+} from '../../src/core/entry.ts'
 import type { Evidence } from '../../src/core/evidence.ts'
 import {
   consistencyRanges,
@@ -17,6 +29,7 @@ import {
   rootHash,
 } from '../../src/core/merkle.ts'
 import { COSIGNATURE_ED25519, type NoteSigner, signNote, verifierKey } from '../../src/core/note.ts'
+import { IN_TOTO } from '../../src/core/payload.ts'
 import type { PolicyInForce } from '../../src/core/policy-fold.ts'
 import type { Receipt } from '../../src/core/receipt.ts'
 import { canonicalSignature } from '../../src/core/signature.ts'
@@ -120,6 +133,54 @@ export class PaperLog {
     return this.add(entry, addendum)
   }
 
+  /**
+   * Header and items; returns the index of the header. `change` lets entries say something else, or leaves items out (undefined); `signed` changes the
+   * header document.
+   */
+  addBatch(
+    payloads: readonly unknown[],
+    actors: readonly Actor[],
+    signed: object = {},
+    change: (entry: EventEntry, position: number) => Entry | undefined = (entry) => entry,
+    type: string = IN_TOTO,
+  ): number {
+    const addenda = payloads.map((payload, i) =>
+      joinAddendum(new Uint8Array(16).fill(i), toUtf8(typeof payload === 'string' ? payload : JSON.stringify(payload))),
+    )
+    const root = BatchRoot.empty()
+    for (const addendum of addenda) root.add(addendumHash(addendum))
+    const whole = {
+      origin: this.origin,
+      payloadType: type,
+      size: addenda.length,
+      root: toBase64(root.root()),
+      ...signed,
+    }
+    const envelope = canonical(BATCH_HEADER, whole, actors)
+    const document = formatEnvelope(envelope)
+    const keys = envelope.signatures.map(({ keyid }) => fromHex(keyid)!)
+    const common = { time: this.time, keys, policy: this.current.index }
+    const header = this.add(
+      { kind: BATCH, ...common, payloadType: BATCH_HEADER, addendum: addendumHash(document) },
+      document,
+    )
+    addenda.forEach((addendum, position) => {
+      const payload = addendum.subarray(16)
+      const entry = change(
+        {
+          kind: EVENT,
+          ...common,
+          ...describe({ keys, payloadType: type, payload }, this.current.policy),
+          addendum: addendumHash(addendum),
+          batch: { header, position },
+        },
+        position,
+      )
+      if (entry !== undefined) this.add(entry, addendum)
+    })
+    return header
+  }
+
   #read(size: number) {
     return readerOf(this.entries.slice(0, size).map(leafHash))
   }
@@ -154,7 +215,9 @@ export class PaperLog {
 
   evidence(index: number, size = this.entries.length): Evidence {
     const policies = this.policies.filter((at) => at <= index)
+    const batch = this.#batch(index, size)
     return {
+      ...(batch && { batch }),
       index,
       hashes: this.inclusion(index, size),
       checkpoint: this.note(size),
@@ -166,6 +229,23 @@ export class PaperLog {
         document: this.addenda[at]!,
         hashes: this.inclusion(at, size),
       })),
+    }
+  }
+
+  /** As a log makes it: from the entries beside it. */
+  #batch(index: number, size: number): BatchProof | undefined {
+    const entry = decodeEntry(this.entries[index]!)
+    if (entry.kind !== EVENT || entry.batch === undefined) return undefined
+    const { header, position } = entry.batch
+    const document = this.addenda[header]!
+    const { size: count } = parseBatchHeader(parseEnvelope(document))
+    const items = this.entries.slice(header + 1, header + 1 + count)
+    return {
+      index: header,
+      entry: this.entries[header]!,
+      document,
+      hashes: this.inclusion(header, size),
+      path: new BatchTree(items.map(addendumDigest)).path(position),
     }
   }
 }

@@ -1,13 +1,19 @@
 /**
  * What the clients of an `events` log know of it, over all its crashes. A receipt is a promise that a client can take to anybody: after each
- * restart every one must still lead to the tree, what was never answered is submitted again, and each event is there exactly once.
+ * restart every one must still lead to the tree, what was never answered is submitted again, and each event is there exactly once. Some of what is sent are
+ * signed batches: each is there whole, its items behind its header, or not at all.
  */
+
+import { addendumHash } from '../../src/core/addendum.ts'
+import { BATCH_BODY } from '../../src/core/batch.ts'
 import { equal, fromBase64, fromUtf8, toHex, toUtf8 } from '../../src/core/bytes.ts'
-import { addendumDigest } from '../../src/core/entry.ts'
+import { formatEnvelope, parseEnvelope } from '../../src/core/dsse.ts'
+import { addendumDigest, BATCH, decodeEntry, EVENT } from '../../src/core/entry.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '../../src/core/merkle.ts'
 import { TILE_WIDTH } from '../../src/core/tile.ts'
 import { Tree } from '../../src/core/tree.ts'
 import { Actor, event } from '../support/actors.ts'
+import { signedBatch, statements } from '../support/batch.ts'
 import { makeEventLog } from '../support/server.ts'
 import type { Found, Killed, Memory, Submission } from './crash.ts'
 import { eventually, tempFolder } from './lane.ts'
@@ -16,6 +22,8 @@ import { readCheckpoint, type SeenCheckpoint, TileClient } from './tile-client.t
 interface Answered {
   readonly index: number
   readonly entry: Uint8Array
+  /** How many entries it is. */
+  readonly count: number
 }
 
 interface ReceiptText {
@@ -23,9 +31,15 @@ interface ReceiptText {
   readonly entry: string
   readonly hashes: readonly string[]
   readonly checkpoint: string
+  /** Of a batch. */
+  readonly size?: number
 }
 
 const NAME = 'test'
+const ORIGIN = 'lane.example/killed'
+/** One submission of so many is a batch, of up to so many items. */
+const BATCHES = 8
+const MOST_ITEMS = 40
 /** Submissions at once when the unanswered ones are sent again. */
 const AGAIN = 32
 
@@ -34,6 +48,8 @@ export class EventMemory implements Memory {
   readonly #signers = Array.from({ length: 8 }, () => new Actor())
   #vkey = ''
   #sent = 0
+  /** How many items each batch has that was ever sent, by the digest of its header. */
+  readonly #batches = new Map<string, number>()
   /** Every event ever sent, and its answer once it has one. */
   readonly #answered = new Map<Submission, Answered>()
   #unanswered: Submission[] = []
@@ -44,9 +60,7 @@ export class EventMemory implements Memory {
 
   async init(): Promise<void> {
     const signers = this.#signers.map((actor) => ({ actor }))
-    this.#vkey = (
-      await makeEventLog(this.data, [new Actor()], signers, { name: NAME, origin: 'lane.example/killed' })
-    ).vkey
+    this.#vkey = (await makeEventLog(this.data, [new Actor()], signers, { name: NAME, origin: ORIGIN })).vkey
   }
 
   get acknowledged(): number {
@@ -62,8 +76,17 @@ export class EventMemory implements Memory {
   }
 
   next(): Submission {
-    const text = event(this.#signers[this.#sent % this.#signers.length]!, `model ${this.#sent++}`)
+    const signer = this.#signers[this.#sent % this.#signers.length]!
+    if (this.#sent % BATCHES === 0) return this.#batch(signer)
+    const text = event(signer, `model ${this.#sent++}`)
     return { path: `/${NAME}/v1/events`, headers: { 'content-type': 'application/json' }, body: toUtf8(text) }
+  }
+
+  #batch(signer: Actor): Submission {
+    const count = 1 + Math.floor(Math.random() * MOST_ITEMS)
+    const { header, body } = signedBatch(ORIGIN, statements(count, String(this.#sent++)), [signer])
+    this.#batches.set(toHex(addendumHash(formatEnvelope(parseEnvelope(toUtf8(header))))), count)
+    return { path: `/${NAME}/v1/events/batch`, headers: { 'content-type': BATCH_BODY }, body }
   }
 
   remember({ answers, unanswered, checkpoints }: Killed<Submission>): string[] {
@@ -79,10 +102,10 @@ export class EventMemory implements Memory {
 
   /** Verifies a receipt as far as its own checkpoint, and keeps it. */
   #acknowledge(submission: Submission, body: Uint8Array): string[] {
-    const { index, entry: text, hashes, checkpoint } = JSON.parse(fromUtf8(body)!) as ReceiptText
+    const { index, entry: text, hashes, checkpoint, size: items = 0 } = JSON.parse(fromUtf8(body)!) as ReceiptText
     const entry = fromBase64(text)!
     const { size, root } = this.#keep(checkpoint)
-    this.#answered.set(submission, { index, entry })
+    this.#answered.set(submission, { index, entry, count: 1 + items })
     const path = hashes.map((hash) => fromBase64(hash)!)
     return verifyInclusion(BigInt(index), BigInt(size), leafHash(entry), path, root)
       ? []
@@ -107,7 +130,7 @@ export class EventMemory implements Memory {
     // It may publish more than it has: there is nothing more to learn from it.
     if (lost.length > 0) return { lost, wrong }
     await this.#submitAgain(url, wrong)
-    const most = Math.max(...[...this.#answered.values()].map(({ index }) => index))
+    const most = Math.max(...[...this.#answered.values()].map(({ index, count }) => index + count - 1))
     const client = this.client(url)
     const now = await eventually(
       'a checkpoint that covers every receipt',
@@ -131,9 +154,36 @@ export class EventMemory implements Memory {
     const digests = new Set(entries.map((entry) => toHex(addendumDigest(entry))))
     if (digests.size !== entries.length) wrong.push(`${entries.length - digests.size} events are there twice`)
     // The genesis, and every event that was ever sent: all of them are answered by now.
-    if (entries.length !== 1 + this.#answered.size)
-      wrong.push(`${entries.length} entries for ${this.#answered.size} events`)
+    const expected = [...this.#answered.values()].reduce((sum, { count }) => sum + count, 1)
+    if (entries.length !== expected) wrong.push(`${entries.length} entries, and ${expected} were sent`)
+    wrong.push(...this.#halfBatches(entries))
+    // The control: a log that lost one item must not pass.
+    const item = entries.findIndex((bytes) => bytes[0] === 0xaa)
+    if (this.#halfBatches(entries.toSpliced(item, 1)).length === 0) wrong.push('half a batch would go unnoticed')
     return { lost, wrong }
+  }
+
+  /** A header without all of its items behind it, or an item without its header. What is sent again heals neither. */
+  #halfBatches(entries: readonly Uint8Array[]): string[] {
+    const wrong: string[] = []
+    let header = 0
+    let left = 0
+    for (const [index, bytes] of entries.entries()) {
+      const entry = decodeEntry(bytes)
+      const batch = entry.kind === EVENT ? entry.batch : undefined
+      if (
+        left > 0 !== (batch !== undefined) ||
+        (batch && (batch.header !== header || batch.position !== index - header - 1))
+      )
+        wrong.push(`entry ${index} is out of its place: ${left} items of the batch at ${header} are to come`)
+      if (left > 0) left--
+      if (entry.kind === BATCH) {
+        header = index
+        left = this.#batches.get(toHex(entry.addendum)) ?? -1
+      }
+    }
+    if (left !== 0) wrong.push(`the log ends ${left} items before its last batch does`)
+    return wrong
   }
 
   /** Every checkpoint of a receipt must be a prefix of the log that came back. */

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
+import { BATCH, decodeEntry } from '../../src/core/entry.ts'
 import { type Fault, formatFault } from '../../src/core/fault.ts'
 import { audit, CASES, evidenceOf, forks, framings, honest } from '../core/faulty-logs.ts'
 import type { PaperLog } from '../core/paper-log.ts'
@@ -34,7 +35,9 @@ function samples(): Sample[] {
     const index = sin(sinner)
     const result = audit(sinner)
     if (result?.index !== index) throw new Error(`${name}: not found`)
-    found.push({ name, log: sinner, fault: evidenceOf(sinner, index, result.found), code: LEFT.includes(rule) ? 3 : 0 })
+    // What makes a header one is strict JSON, which the script leaves too.
+    const left = LEFT.includes(rule) || (rule === 'batch' && decodeEntry(sinner.entries[index]!).kind === BATCH)
+    found.push({ name, log: sinner, fault: evidenceOf(sinner, index, result.found), code: left ? 3 : 0 })
   }
   return found
 }
@@ -107,7 +110,7 @@ async function judgeFaults(): Promise<void> {
   const verdict = await judge(rootLast(formatFault(later)), forked.vkey)
   check('two sections in the wrong order prove nothing', verdict.script === 1 && verdict.ours === 1, verdict.output)
   const lines = readFileSync(join(ROOT, 'docs/verify-fault.py'), 'utf8').split('\n').length
-  check(`the script is short: ${lines} lines`, lines < 250)
+  check(`the script is short: ${lines} lines`, lines < 300)
 }
 
 await lane(judgeFaults)

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import Database from 'better-sqlite3'
 import t from 'tap'
 import { toHex, toUtf8 } from '../../src/core/bytes.ts'
@@ -9,11 +10,13 @@ import { formatEvidence, parseEvidence, verifyEvidence } from '../../src/core/ev
 import { EMPTY_ROOT, leafHash } from '../../src/core/merkle.ts'
 import { verifySignature } from '../../src/core/signature.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
+import { BatchBody } from '../../src/log/batch-body.ts'
 import { checkTree } from '../../src/log/check.ts'
 import { evidenceOf } from '../../src/log/evidence.ts'
 import { loadTree } from '../../src/log/prover.ts'
 import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
-import { Actor, event, redactionRequest } from '../support/actors.ts'
+import { Actor, event, redactionRequest, statement } from '../support/actors.ts'
+import { signedBatch, statements } from '../support/batch.ts'
 import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
 
 /** How a text looks in a file: as it is, or in base64 at each of the three places that its first byte can have. */
@@ -44,13 +47,14 @@ async function start(t: Parameters<typeof temporaryFolder>[0]) {
   const server = await startServer(data)
   t.teardown(() => server.close())
   const { log, events } = server.opened.logs.get('test')!
+  const { projections } = server.opened
   const submit = (subject: string, predicate: object) => events!.submit(toUtf8(event(signer, subject, predicate)))
   const request = async (indexes: readonly number[]) => {
     const entries = []
     for (const index of indexes) entries.push({ index, leafHash: toHex(leafHash((await log.store.entry(index))!)) })
     return toUtf8(redactionRequest(ORIGIN, entries, [administrator]))
   }
-  return { data, vkey, log, events: events!, submit, request }
+  return { data, vkey, signer, log, events: events!, projections, submit, request }
 }
 
 t.test('a redacted payload is in no file, and everything else still verifies', async (t) => {
@@ -75,6 +79,27 @@ t.test('a redacted payload is in no file, and everything else still verifies', a
     const { envelope } = verifyEvidence(parseEvidence(file), trust, verifySignature)
     t.equal(envelope !== undefined, neighbours.includes(one), `evidence of ${one}`)
   }
+})
+
+t.test('a redacted item of a batch is in no file, index.db included', async (t) => {
+  const { data, signer, log, events, projections, request } = await start(t)
+  const marker = randomBytes(48).toString('hex')
+  const word = `w${marker.slice(0, 30)}`
+  const payloads = statements(40)
+  payloads[17] = statement(`model/${marker}`, { word, pad: 'x'.repeat(20_000) })
+  const { body } = signedBatch(ORIGIN, payloads, [signer])
+  const { index: header } = await events.submitBatch(new BatchBody(Readable.from([body])))
+  for (let i = 0; i < 400 && projections!.size('test') < log.head.tree.size; i++)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  t.ok(filesWith(data, marker).length > 0)
+  t.ok(
+    filesWith(data, word).some((file) => file.includes('index.db')),
+    'the index has its words',
+  )
+  t.match(await events.redact(await request([header + 18])), { erased: true })
+  t.same(filesWith(data, marker), [])
+  t.same(filesWith(data, word), [])
+  t.ok(await log.store.addendum(header + 17), 'its neighbour is there')
 })
 
 t.test('a reader that holds old pages delays the answer that all is erased', async (t) => {

@@ -185,6 +185,46 @@ t.test('what a commit changes is so before anyone is answered, and before the ne
   t.equal((await store.head()).size, 3)
 })
 
+t.test('a group is in one commit, in its order, or not at all', async (t) => {
+  const made = await make(t, { batchEntries: 4, batchBytes: 100, queueBytes: 200 })
+  const { sequencer, store, commits } = made
+  const group = (name: string, count: number, more: Partial<Candidate> = {}) =>
+    candidate(name, {
+      entries: count + 1,
+      place: () => ({
+        entry: entry(name),
+        items: Array.from({ length: count }, (_, i) => ({ entry: entry(`${name} ${i}`), addendum: entry('x') })),
+      }),
+      ...more,
+    })
+  const work = [
+    sequencer.append(candidate('a')),
+    sequencer.append(group('g', 2)),
+    sequencer.append(candidate('b')),
+    sequencer.append(group('h', 9)),
+    sequencer.append(candidate('c')),
+  ]
+  const indexes = (await Promise.all(work)).map(({ index }) => index)
+  t.same(indexes, [0, 1, 4, 5, 15])
+  t.same(sizes(commits), [4, 1, 10, 1])
+  t.same(await store.entry(14), entry('h 8'))
+  t.same(await store.addendum(14), entry('x'))
+
+  const tooLarge = group('bad', 1, {
+    place: () => ({ entry: entry('bad'), items: [{ entry: entry('fine') }, { entry: new Uint8Array(65_536) }] }),
+  })
+  const after = sequencer.append(tooLarge)
+  const next = sequencer.append(candidate('d'))
+  await t.rejects(after, { code: 'ENTRY_TOO_LARGE' })
+  t.equal((await next).index, 16, 'and nothing of it is there')
+  t.same(await store.entry(16), entry('d'))
+
+  // Larger than the queue may hold: alone, or it could never be written.
+  const huge = sequencer.append(group('huge', 2, { size: 500 }))
+  await t.rejects(sequencer.append(group('too', 2)), { code: 'QUEUE_FULL' })
+  t.equal((await huge).index, 17)
+})
+
 t.test('the queue is bounded in entries and bytes while the disk is slow', async (t) => {
   const made = await make(t, { queueEntries: 5, queueBytes: 1_000 })
   const { sequencer, disk } = made
@@ -196,6 +236,7 @@ t.test('the queue is bounded in entries and bytes while the disk is slow', async
   const work = [sequencer.append(candidate(0))]
   // The first is on its way to the disk: it does not wait in the queue any more.
   await new Promise((resolve) => setTimeout(resolve, 5))
+  await new Promise(setImmediate)
   for (let i = 1; i <= 5; i++) work.push(sequencer.append(candidate(i)))
   t.same(sequencer.queued, { entries: 5, bytes: 50 })
   const began = performance.now()

@@ -1,4 +1,5 @@
 /** A log that takes the place of a lost one: it knows what that one had, and there is never a second present. */
+
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,6 +8,7 @@ import { TreelineClient } from '../../src/client/client.ts'
 import { findingsOf, sayFindings } from '../../src/client/findings.ts'
 import { parseReceipt } from '../../src/client/receipts.ts'
 import { SigningKey, signEnvelope } from '../../src/client/signing-key.ts'
+import { BATCH_BODY } from '../../src/core/batch.ts'
 import { toBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { formatCheckpoint } from '../../src/core/checkpoint.ts'
 import { parseEnvelope } from '../../src/core/dsse.ts'
@@ -23,6 +25,7 @@ import { logFiles } from '../../src/store/folder.ts'
 import { loadLogSigner } from '../../src/store/log-key.ts'
 import { middle } from '../client/middle.ts'
 import { Actor, envelope, event, redactionRequest, signedPolicy, statement } from '../support/actors.ts'
+import { signedBatch, statements } from '../support/batch.ts'
 import { restoreInto } from '../support/copies.ts'
 import { ask, json, post } from '../support/http.ts'
 import { makeEventLog, startServer, temporaryFolder } from '../support/server.ts'
@@ -155,6 +158,27 @@ t.test('an event of any log before is known, to the byte, and nothing else is', 
   server = await startServer(third)
   t.match(server.notices, [`second: ${FIRST}, which it succeeds, is not here: the events that it has are not known`])
   await server.close()
+})
+
+t.test('a batch that the log before has is known by its header, one that it has not is for another log', async (t) => {
+  const old = temporaryFolder(t)
+  await makeEventLog(old, [administrator], rules, { name: 'first', origin: FIRST })
+  const { body } = signedBatch(FIRST, statements(4), [signer])
+  let server = await startServer(old)
+  const first = json(await post(server.url, '/first/v1/events/batch', body, BATCH_BODY))
+  while (server.opened.logs.get('first')!.log.published?.size !== 6) await new Promise((r) => setTimeout(r, 10))
+  await server.close()
+  const data = temporaryFolder(t)
+  await restoreInto(data, old, 'first')
+  await succeed(data, 'second', SECOND, noteOf(data, 'first'))
+  server = await startServer(data)
+  t.teardown(() => server.close())
+  const send = (bytes: Uint8Array) => post(server.url, '/second/v1/events/batch', bytes, BATCH_BODY)
+  const known = await send(body)
+  t.equal(known.status, 200)
+  t.match(json(known), { origin: FIRST, index: first.index, first: first.first, size: 4, entry: first.entry })
+  t.match(json(await send(signedBatch(FIRST, statements(2), [signer]).body)), { code: 'WRONG_ORIGIN' })
+  t.match(json(await send(signedBatch(SECOND, statements(2), [signer]).body)), { origin: SECOND, index: 1 })
 })
 
 t.test('of several signatures each log counts those of its own signers', async (t) => {

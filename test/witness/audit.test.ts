@@ -6,20 +6,24 @@ import Database from 'better-sqlite3'
 import t from 'tap'
 import { verifyFile } from '../../src/client/verify.ts'
 import { addendumHash, joinAddendum } from '../../src/core/addendum.ts'
+import { BATCH_BODY, BATCH_HEADER } from '../../src/core/batch.ts'
 import { fromHex, toUtf8 } from '../../src/core/bytes.ts'
 import { describe } from '../../src/core/describe.ts'
-import { formatEnvelope } from '../../src/core/dsse.ts'
-import { type Entry, EVENT, REDACTION } from '../../src/core/entry.ts'
+import { formatEnvelope, parseEnvelope } from '../../src/core/dsse.ts'
+import { BATCH, type Entry, EVENT, REDACTION } from '../../src/core/entry.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { REDACTION_REQUEST } from '../../src/core/redaction.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { Keeper } from '../../src/log/keeper.ts'
 import { canonical } from '../core/paper-log.ts'
 import { Actor, event, redactionRequest, signedPolicy, statement } from '../support/actors.ts'
+import { signedBatch, statements } from '../support/batch.ts'
 import { TestCosigner } from '../support/cosigner.ts'
 import { ask, json, post } from '../support/http.ts'
 import { ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
 import { admins, HOUR, narrow, type Spoil, setUp, signer } from './watched-log.ts'
+
+const NO_RULES = { produces: [], private: [] }
 
 /** What the log would make of an event, with changes. */
 function forged(subject: string, actor: Actor, change: object = {}): { entry: Entry; addendum: Uint8Array } {
@@ -27,7 +31,7 @@ function forged(subject: string, actor: Actor, change: object = {}): { entry: En
   const addendum = joinAddendum(new Uint8Array(16), formatEnvelope(envelope))
   const keys = [fromHex(actor.key.id)!]
   const { payloadType, payload } = envelope
-  const described = describe({ keys, payloadType, payload }, { produces: [], private: [] })
+  const described = describe({ keys, payloadType, payload }, NO_RULES)
   const entry = { kind: EVENT, time: Date.now(), ...described, addendum: addendumHash(addendum), policy: 0, ...change }
   return { entry: entry as Entry, addendum }
 }
@@ -149,6 +153,50 @@ for (const [name, { rule, sin }] of Object.entries(SINS)) {
     t.equal(one.audited(), one.cosigned())
   })
 }
+
+t.test('batches are audited, with an item that was redacted, and one fault of a batch is cleared once', async (t) => {
+  const one = await setUp(t)
+  const header = await one.batch(statements(300), narrow)
+  const index = header + 7
+  const { leafHash } = json(await ask(one.server.url, `/test/v1/events/${index}`))
+  await post(one.server.url, '/test/v1/redactions', redactionRequest(ORIGIN, [{ index, leafHash }], admins))
+  await one.step()
+  t.same(one.said, [])
+  t.equal(one.audited(), 303)
+
+  const keys = [fromHex(signer.key.id)!]
+  const { header: signed } = signedBatch(ORIGIN, statements(40, 'other'), [signer])
+  const document = formatEnvelope(parseEnvelope(toUtf8(signed)))
+  const common = { time: Date.now(), keys, policy: 0 }
+  const start = one.served.log.head.tree.size
+  const forgedItems = statements(40, 'never signed').map((payload, position): Entry => {
+    const described = describe({ keys, payloadType: IN_TOTO, payload: toUtf8(JSON.stringify(payload)) }, NO_RULES)
+    const addendum = addendumHash(toUtf8(`nobody has ${position}`))
+    return { kind: EVENT, ...common, ...described, addendum, batch: { header: start, position } }
+  })
+  const entry: Entry = { kind: BATCH, ...common, payloadType: BATCH_HEADER, addendum: addendumHash(document) }
+  await one.force(entry, document, forgedItems)
+  await one.step()
+  t.match(one.said.at(-1), { kind: 'invalid-entry', why: new RegExp(`entry ${start + 40} breaks the rule "batch"`) })
+  const { evidence } = one.state.frozen(ORIGIN)!
+  t.match(verifyFile({ file: toUtf8(evidence), trust: one.trust }), { kind: 'fault' })
+  one.state.clear(ORIGIN, Date.now())
+  const told = one.said.length
+  await one.step()
+  t.equal(one.audited(), one.cosigned())
+  t.same(
+    one.said.slice(told).map(({ kind }) => kind),
+    ['missing'],
+    'and nobody has the payloads',
+  )
+  const { body } = signedBatch(ORIGIN, statements(3, 'waited'), [signer])
+  const waited = await post(one.server.url, '/test/v1/events/batch?wait=witnessed', body, BATCH_BODY)
+  t.match([waited.status, json(waited).witnessed], [201, true])
+  t.ok(
+    Number(json(waited).checkpoint.split('\n')[1]) >= json(waited).first + 3,
+    'under a checkpoint that has all items',
+  )
+})
 
 t.test('documents are asked for ahead, some at once and not all, and count in their order', async (t) => {
   const one = await setUp(t)

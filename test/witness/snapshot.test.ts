@@ -18,6 +18,7 @@ import { Snapshotter } from '../../witness/worm/snapshot.ts'
 import type { WormStore } from '../../witness/worm/store.ts'
 import { signReport, verifySnapshot } from '../../witness/worm/verify.ts'
 import { redactionRequest, signedPolicy } from '../support/actors.ts'
+import { statements } from '../support/batch.ts'
 import { ask, json, post } from '../support/http.ts'
 import { makeImmutable, unmakeImmutable } from '../support/immutable.ts'
 import { ORIGIN, temporaryFolder } from '../support/server.ts'
@@ -94,16 +95,17 @@ t.test('a copy holds what was audited; the next adds what is new; nothing new ad
 
   await one.submit('model/after')
   await one.redact(3)
+  await one.batch(statements(2))
   await one.step()
   await snapshots.step()
   const later = await one.verify()
-  t.match(later, { size: 11, objects: 6, problems: [] })
-  t.same(later.documents, { clear: 4, opened: 5, erased: 1, sealed: 0, absent: 1 }, 'the key of 3 is gone')
+  t.match(later, { size: 14, objects: 6, problems: [] })
+  t.same(later.documents, { clear: 5, opened: 7, erased: 1, sealed: 0, absent: 1 }, 'the key of 3 is gone')
   const objects = await one.objects()
   for (const [key, hash] of first) t.equal(objects.get(key), hash)
   t.equal(objects.size, 8)
   t.same((await one.verify(one.store, { keys: undefined })).documents, {
-    ...{ clear: 4, opened: 0, erased: 0, sealed: 6, absent: 1 },
+    ...{ clear: 5, opened: 0, erased: 0, sealed: 8, absent: 1 },
   })
   const signed = parseNote(toUtf8(signReport(later, one.signer)))
   t.equal(verifyNote(signed, [one.verifier]).length, 1)

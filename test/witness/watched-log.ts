@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
+import { BATCH_BODY } from '../../src/core/batch.ts'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import { type Entry, encodeEntry } from '../../src/core/entry.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
@@ -18,6 +19,7 @@ import { logVerifier, nativeVerify } from '../../witness/native-verify.ts'
 import type { KeyStore } from '../../witness/seal/key-store.ts'
 import { Witness } from '../../witness/witness.ts'
 import { Actor, event } from '../support/actors.ts'
+import { signedBatch } from '../support/batch.ts'
 import { json, post } from '../support/http.ts'
 import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
 
@@ -143,9 +145,17 @@ export async function setUp(
       if (answer.status !== 201) throw new Error(answer.body.toString())
       return json(answer).index as number
     },
+    /** Index of the header. */
+    async batch(payloads: readonly unknown[], actor = signer) {
+      const { body } = signedBatch(ORIGIN, payloads, [actor])
+      const answer = await post(server.url, '/test/v1/events/batch', body, BATCH_BODY)
+      if (answer.status !== 201) throw new Error(answer.body.toString())
+      return json(answer).index as number
+    },
     /** Past the log's own rules, as its operator could. */
-    async force(entry: Entry, addendum?: Uint8Array) {
-      const placed = { entry: encodeEntry(entry), ...(addendum && { addendum }) }
+    async force(entry: Entry, addendum?: Uint8Array, following: readonly Entry[] = []) {
+      const items = following.map((one) => ({ entry: encodeEntry(one) }))
+      const placed = { entry: encodeEntry(entry), ...(addendum && { addendum }), items }
       return (await served.log.append({ size: 1_000, place: () => placed })).index
     },
     /** Waits until all that was committed is cosigned, and audits. */

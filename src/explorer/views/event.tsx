@@ -78,14 +78,14 @@ function EventPanel({ log, head, names, event }: PanelProps): JSX.Element {
         )}
       </section>
       {entry?.kind === EVENT && <Artifacts entry={entry} evidence={evidence} />}
-      {evidence?.envelope !== undefined && (
+      {evidence?.payload !== undefined && (
         <section aria-labelledby="payload">
           <h2 id="payload">Signed payload</h2>
           <p class="quiet">
-            {evidence.envelope.payloadType}, as it was signed by {evidence.signers.join(', ')}
+            {evidence.payloadType}, as it was signed by {evidence.signers.join(', ')}
           </p>
           <pre class="payload" tabIndex={0}>
-            {prettyJson(evidence.envelope.payload)}
+            {prettyJson(evidence.payload)}
           </pre>
         </section>
       )}
