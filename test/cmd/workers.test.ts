@@ -22,7 +22,18 @@ import { makeEventLog, makeRawLog, ORIGIN, temporaryFolder } from '../support/se
 
 const administrator = new Actor()
 const signers = Array.from({ length: 4 }, () => new Actor())
-const SERVE = ['--listen', '127.0.0.1:0', '--workers', '2', '--publish-interval', '20', '--log-level', 'warn']
+const SERVE = [
+  '--listen',
+  '127.0.0.1:0',
+  '--workers',
+  '2',
+  '--publish-interval',
+  '20',
+  '--log-level',
+  'warn',
+  '--max-connections',
+  '1024',
+]
 
 async function serve(t: Test, data: string, program = 'cmd/treeline-server.ts', flags: readonly string[] = []) {
   const child = startProgram(t, program, ['serve', '--data', data, ...SERVE, ...flags])
