@@ -6,6 +6,7 @@ import type { ServedLog } from '../../src/http/served-log.ts'
 import type { Clocks } from '../../src/log/clock.ts'
 import { EventLog } from '../../src/log/events.ts'
 import type { Keeper } from '../../src/log/keeper.ts'
+import { KeyRates } from '../../src/log/key-rates.ts'
 import { type Log, type LogOptions, SigningLog } from '../../src/log/log.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import { Projections } from '../../src/log/projections.ts'
@@ -39,6 +40,8 @@ export interface OpenOptions {
   readonly log: LogOptions
   /** The witness policy of the log with this verifier key, if it has one. */
   readonly witnesses?: (vkey: string) => WitnessPolicy | undefined
+  /** Events a minute of one signer; absent where there is no limit. */
+  readonly keyRate?: number
   /** Nothing is erased before this witness has audited it. */
   readonly keeper?: Keeper
   /** Told of what broke, and in which log. */
@@ -66,6 +69,7 @@ export async function openLogs({
   log: options,
   witnesses: witnessesOf,
   keeper,
+  keyRate,
   wrap,
   ...told
 }: OpenOptions): Promise<OpenLogs> {
@@ -101,6 +105,7 @@ export async function openLogs({
             .filter((other) => other !== events && !before(events).includes(other))
             .map((other) => other.policy.policy),
         predecessors: () => before(events),
+        ...(keyRate && { rates: new KeyRates(keyRate) }),
         onPolicy: (changed) => told.onPolicy?.(name, changed),
         ...(keeper && { audited: () => keeper.audited(log.origin) }),
         eraseDerived: async (indexes) => (await projections?.erase(name, indexes)) ?? true,

@@ -69,6 +69,12 @@ export const serveCommand: Command = {
       value: 'N',
       help: `writes a minute of one client address, 0 for no limit (default ${RATES.writes}, on loopback 0)`,
     },
+    {
+      name: 'rate-limit-key',
+      value: 'N',
+      help: 'events a minute of one signer, from whatever addresses; 0 for no limit',
+      default: '0',
+    },
     { name: 'max-connections', value: 'N', help: 'open connections; more are dropped', default: '8192' },
     { name: 'body-limit', value: 'BYTES', help: 'largest event', default: String(MIB) },
     { name: 'queue-entries', value: 'N', help: 'events of one log that may wait to be written', default: '16384' },
@@ -113,6 +119,7 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
     data,
     clocks: systemClocks,
     log: settings.log,
+    keyRate: settings.keyRate,
     witnesses: settings.witnesses,
     ...(settings.keeper && { keeper: new Keeper(settings.keeper, settings.log.witnessTimeout) }),
     onFailure: (err, log) => {
@@ -272,6 +279,8 @@ interface Settings {
   readonly tls: TlsFiles | undefined
   readonly proxies: readonly string[]
   readonly rates: RateLimits
+  /** Events a minute of one signer; 0 is no limit. */
+  readonly keyRate: number
   readonly maxConnections: number
   readonly bodyLimit: number
   readonly level: (typeof LEVELS)[number]
@@ -314,6 +323,7 @@ function read(options: Options): Settings {
     tls,
     proxies,
     rates: { reads: rate('rate-limit-reads', RATES.reads), writes: rate('rate-limit-writes', RATES.writes) },
+    keyRate: options.integer('rate-limit-key', 0, 1e9),
     maxConnections: options.integer('max-connections', 1, 1e6),
     bodyLimit: options.integer('body-limit', 1, 4 * MIB),
     level,

@@ -49,6 +49,7 @@ const RETRY_AFTER: Partial<Record<Code, number>> = {
   FROZEN: 60,
   NOT_YET_AUDITED: 10,
   NOT_YET_PUBLISHED: 1,
+  RATE_LIMITED: 1,
 }
 
 /** Writers that come too fast get 503: clients of OpenLineage ask again after 5xx only. */
@@ -87,7 +88,8 @@ export function fromFramework(error: FastifyError): TreelineError | undefined {
 export function sendProblem(reply: FastifyReply, error: TreelineError): FastifyReply {
   const problem = problemOf(error, reply.request.method === 'POST')
   const after = RETRY_AFTER[error.code]
-  if (after !== undefined) reply.header('retry-after', after)
+  // The limit of an address has said when.
+  if (after !== undefined && !reply.hasHeader('retry-after')) reply.header('retry-after', after)
   if (problem.status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer')
   return reply
     .code(problem.status)

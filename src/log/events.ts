@@ -18,6 +18,7 @@ import type { VerifySignature } from '../core/signature.ts'
 import type { Predecessor, WritePolicy } from '../core/write-policy.ts'
 import type { BatchBody } from './batch-body.ts'
 import { at, BatchItems } from './batch-items.ts'
+import type { KeyRates } from './key-rates.ts'
 import type { Log, ReadableLog } from './log.ts'
 import { foldPolicies } from './policies.ts'
 import { checkLogKeys, checkShared } from './policy-rules.ts'
@@ -64,6 +65,8 @@ export interface EventsParts {
   readonly otherPolicies: () => readonly WritePolicy[]
   /** The logs that this one goes on from, the nearest first, as far as the server has them. They never change. */
   readonly predecessors?: () => readonly EventLog[]
+  /** How much one key may submit. */
+  readonly rates?: KeyRates
   /** Told when another policy is in force, before whoever changed it. */
   readonly onPolicy?: (events: EventLog) => void
   /** How far a keeper has audited the log: what it has not read is not erased. Absent where no keeper is waited for. */
@@ -135,7 +138,8 @@ export class EventLog {
       const parsed = parsePayload(signed.payloadType, signed.payload)
       // Only an early no: the judgement that counts is made at the index and time of the entry.
       this.#judge({ ...signed, type: parsed.type }, parsed, Date.now())
-      return this.#append({ size: addendum.length, place: this.#placer(signed, parsed, addendum, digest) })
+      const source = this.#countKeys(signed.keys, 1)
+      return this.#append({ size: addendum.length, source, place: this.#placer(signed, parsed, addendum, digest) })
     })
     return { salt, ...admitted }
   }
@@ -163,7 +167,8 @@ export class EventLog {
         place = this.#placer({ keys, payloadType, payload }, parsed, addendum, digest)
         return place(_index, time)
       }
-      return this.#append({ size: addendum.length, place: (index, time) => place(index, time) })
+      const source = this.#countKeys(keys, 1)
+      return this.#append({ size: addendum.length, source, place: (index, time) => place(index, time) })
     })
   }
 
@@ -217,11 +222,20 @@ export class EventLog {
           items: items.place(index, time, this.#inForce),
         }
       }
-      const admitted = await this.#once(digest, () => this.#append({ size: items.bytes, entries: size + 1, place }))
+      const admitted = await this.#once(digest, () =>
+        this.#append({ size: items.bytes, entries: size + 1, source: this.#countKeys(keys, size), place }),
+      )
       return { ...admitted, size }
     } finally {
       this.#gathered -= items.bytes
     }
+  }
+
+  /** What was there before costs nothing: only what is about to wait for its place is counted. Returns whose it is. Throws RATE_LIMITED. */
+  #countKeys(keys: readonly Uint8Array[], count: number): string {
+    const ids = keys.map(toHex)
+    this.#parts.rates?.take(ids, count)
+    return ids[0]!
   }
 
   /** As `#knownBefore`, of a header. */

@@ -4,6 +4,7 @@ import { MAX_ENTRY_SIZE } from '../core/tile.ts'
 import type { Tree } from '../core/tree.ts'
 import type { Store } from '../store/store.ts'
 import type { LogClock } from './clock.ts'
+import { FairQueue } from './fair-queue.ts'
 import type { Prover } from './prover.ts'
 
 /** What a candidate becomes at the index and time that it is given. */
@@ -25,6 +26,8 @@ export interface Candidate {
   readonly size: number
   /** How many entries it becomes, where that is more than one. */
   readonly entries?: number
+  /** Whose it is, where that is known: of a full queue nobody holds more than an equal part. */
+  readonly source?: string
   /** The last judgement, at the very index and time of the entry. Throws TreelineError to be left out. */
   place(index: number, time: number): Placed
   /** Closes its batch, for what follows must be judged by what it changes. */
@@ -79,7 +82,7 @@ export class Sequencer {
   readonly #options: SequencerOptions
   #head: SignedHead
   #queue: Waiting[] = []
-  #queuedBytes = 0
+  readonly #held: FairQueue
   #running = false
   #scheduled = false
   #stopped: TreelineError | undefined
@@ -87,6 +90,7 @@ export class Sequencer {
 
   constructor(options: SequencerOptions) {
     this.#options = options
+    this.#held = new FairQueue(options.limits)
     this.#head = { tree: options.tree, note: options.sign(options.tree) }
   }
 
@@ -95,7 +99,8 @@ export class Sequencer {
   }
 
   get queued(): { readonly entries: number; readonly bytes: number } {
-    return { entries: this.#queue.length, bytes: this.#queuedBytes }
+    const { entries, bytes } = this.#held
+    return { entries, bytes }
   }
 
   /** Why nothing can be appended any more, or undefined. */
@@ -105,18 +110,17 @@ export class Sequencer {
 
   /** Resolves when the entry is durable and signed. */
   append(candidate: Candidate): Promise<Appended> {
-    const { queueEntries, queueBytes } = this.#options.limits
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped)
-    const full = this.#queue.length >= queueEntries || this.#queuedBytes + candidate.size > queueBytes
+    const { source, size } = candidate
     // What is larger than the whole queue and comes in one piece may wait alone, or it could never be written.
-    if (full && (candidate.entries === undefined || this.#queue.length > 0)) {
+    if (!this.#held.hasRoom(source, size) && (candidate.entries === undefined || this.#queue.length > 0)) {
       return Promise.reject(
         new TreelineError('QUEUE_FULL', 'the log has more to write than it can hold: try again later'),
       )
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ candidate, resolve, reject })
-      this.#queuedBytes += candidate.size
+      this.#held.add(source, size)
       this.#schedule()
     })
   }
@@ -169,8 +173,9 @@ export class Sequencer {
       bytes += candidate.size
       if (candidate.last) break
     }
-    this.#queuedBytes -= bytes
-    return this.#queue.splice(0, count)
+    const taken = this.#queue.splice(0, count)
+    for (const { candidate } of taken) this.#held.remove(candidate.source, candidate.size)
+    return taken
   }
 
   /** The whole life of a batch, in the order in which its steps become true. */
@@ -226,8 +231,10 @@ export class Sequencer {
 
   #fail(error: unknown): void {
     this.#stopped = storageFailed(error)
-    for (const { reject } of this.#queue.splice(0)) reject(this.#stopped)
-    this.#queuedBytes = 0
+    for (const { candidate, reject } of this.#queue.splice(0)) {
+      this.#held.remove(candidate.source, candidate.size)
+      reject(this.#stopped)
+    }
     this.#options.onFailure(error)
   }
 }

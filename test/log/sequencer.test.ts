@@ -251,6 +251,30 @@ t.test('the queue is bounded in entries and bytes while the disk is slow', async
   t.equal((await first!).index, 6)
 })
 
+t.test('of a queue that fills, nobody holds more than an equal part', async (t) => {
+  const { sequencer, disk } = await make(t, { queueEntries: 12, queueBytes: 10_000 })
+  const { promise: slow, resolve: release } = Promise.withResolvers<void>()
+  disk.before = () => slow
+  const work = [sequencer.append(candidate('first'))]
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  await new Promise(setImmediate)
+  let sent = 0
+  const send = (source: string, change = {}) => sequencer.append(candidate(sent++, { source, ...change }))
+  // Alone, it may fill the whole but for what the others need to be seen at all.
+  for (let i = 0; i < 8; i++) work.push(send('flood'))
+  work.push(send('slow'))
+  await t.rejects(send('flood'), { code: 'QUEUE_FULL' }, 'of two, each has half')
+  for (let i = 0; i < 2; i++) work.push(send('slow'))
+  t.equal(sequencer.queued.entries, 11)
+  work.push(send('third'))
+  await t.rejects(send('third'), { code: 'QUEUE_FULL' }, 'and full is full')
+  release()
+  await Promise.all(work)
+  t.same(sequencer.queued, { entries: 0, bytes: 0 })
+  for (let i = 0; i < 3; i++) work.push(send('flood'))
+  await Promise.all(work)
+})
+
 for (const when of ['before', 'after'] as const) {
   t.test(`a commit that fails ${when} it is written stops everything, and signs nothing`, async (t) => {
     const { sequencer, store, disk, heads, failures } = await make(t, { batchEntries: 2 })

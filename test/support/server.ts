@@ -74,6 +74,7 @@ interface TestServerOptions {
   readonly acceptClock?: boolean
   readonly witnesses?: WitnessPolicy
   readonly keeper?: Keeper
+  readonly keyRate?: number
   readonly http?: Partial<ServerOptions>
 }
 
@@ -95,6 +96,7 @@ export async function startServer(data: string, options: TestServerOptions = {})
       ...options.limits,
     },
     ...(options.keeper && { keeper: options.keeper }),
+    ...(options.keyRate && { keyRate: options.keyRate }),
     ...(options.witnesses && { witnesses: () => options.witnesses }),
     onFailure: (error) => failures.push(error),
     onNotice: (log, what) => notices.push(`${log}: ${what}`),
