@@ -5,6 +5,7 @@
  *   npm run bench                    all of it, with 1,000,000 entries: some ten minutes
  *   npm run bench -- --entries 20000 a smaller log
  *   npm run bench -- --batches-only  signed batches alone
+ *   npm run bench -- --workers 2     with threads that serve
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import {
@@ -33,10 +34,12 @@ const { values } = parseArgs({
     entries: { type: 'string', default: '1000000' },
     seconds: { type: 'string', default: '5' },
     'batches-only': { type: 'boolean', default: false },
+    workers: { type: 'string', default: '0' },
   },
 })
 const ENTRIES = Number(values.entries)
 const SECONDS = Number(values.seconds)
+const THREADS = ['--workers', values.workers]
 const RUNS = 3
 const EVENT_BYTES = 1024
 
@@ -64,7 +67,7 @@ async function start(): Promise<Server> {
   const began = performance.now()
   const child = spawn(
     process.execPath,
-    ['cmd/treeline-server.ts', 'serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'warn'],
+    ['cmd/treeline-server.ts', 'serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'warn', ...THREADS],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let durability = 'not said'
