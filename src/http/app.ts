@@ -90,6 +90,11 @@ export async function prepareApp(logs: ReadonlyMap<string, unknown>, options: Ap
       reply.header('allow', methods.join(', '))
       throw new TreelineError('METHOD_NOT_ALLOWED', `this path takes ${methods.join(' and ')}`)
     }
+    // The route of one event would take it for an index.
+    if (path.endsWith('/v1/events/batch') && request.method !== 'POST') {
+      reply.header('allow', 'POST')
+      throw new TreelineError('METHOD_NOT_ALLOWED', 'this path takes POST')
+    }
     if (request.method === 'POST') codingOf(request)
     done()
   })

@@ -64,8 +64,6 @@ export function eventRoutes(app: FastifyInstance, logs: FrontLogs, options: Even
         const events = findEvents(logs, params.log)
         const type = requireType(request, ['application/x-ndjson', BATCH_BODY])
         if (type === BATCH_BODY) return sendBatchReceipt(reply, events, chunksIn(body), query.wait && options.waitLimit)
-        if (query.wait)
-          throw new TreelineError('UNKNOWN_PARAMETER', 'wait is for signed batches: lines are not held back')
         const lines = batchAnswers(events, body as Uint8Array, (code) => options.onRejected(events.log.name, code))
         return reply.type('application/x-ndjson').send(Readable.from(lines))
       },

@@ -46,7 +46,9 @@ export async function pointsOf(
   for (const folder of folders) runs.push(await countsOf(folder, program(folder)))
   return [...runs[0]!.keys()].flatMap((name) => {
     const [call = '', file = ''] = name.split(' ')
-    const length = Math.min(...runs.map((counts) => counts.get(name) ?? 0))
+    const least = Math.min(...runs.map((counts) => counts.get(name) ?? 0))
+    // Of two heads close together only one is published, on a busy machine more often than on an idle one.
+    const length = /log\.db|witness\.db/.test(name) ? least : Math.max(0, least - 3)
     return Array.from({ length }, (_, i) => ({ call, file, ordinal: i + 1 }))
   })
 }
