@@ -1,5 +1,6 @@
 /** The threads that serve, and what they hear of the logs. One that ends is replaced: its clients see their connections close, and ask again. */
 import { createServer } from 'node:net'
+import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Metrics } from '../../src/http/metrics.ts'
@@ -111,7 +112,8 @@ export class WorkerPool {
 
   #start(number: number): Promise<void> {
     const { settings, logs, onBug, onDeath } = this.#parts
-    const worker = new Worker(new URL('worker.ts', import.meta.url), {
+    // The thread's file ends as this one does: .ts here, .js in a release.
+    const worker = new Worker(new URL(`worker${extname(import.meta.url)}`, import.meta.url), {
       workerData: { ...settings, number } satisfies WorkerSettings,
       execArgv: [],
       name: `serves ${number}`,

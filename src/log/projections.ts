@@ -2,6 +2,7 @@
  * Search and lineage of the logs of a server: two threads beside the one that appends. One follows the heads and writes the indexes, the other
  * answers. Whatever becomes of the threads or of their files, the logs go on.
  */
+import { extname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { TreelineError } from '../core/errors.ts'
@@ -134,7 +135,7 @@ export class Projections {
     const { logs } = this.#parts
     // It looks at every head as it starts.
     for (const { name } of logs) this.#awake.add(name)
-    this.#writer = start('index-worker.ts', logs, {
+    this.#writer = start('index-worker', logs, {
       onMessage: (report: IndexReport) => this.#heard(report),
       onEnd: (error) => {
         this.#writer = undefined
@@ -167,7 +168,7 @@ export class Projections {
   }
 
   #startReader(): Worker {
-    return start('query-worker.ts', this.#parts.logs, {
+    return start('query-worker', this.#parts.logs, {
       onMessage: (report: QueryReport) => this.#answered(report),
       onEnd: (error) => {
         // The next question starts another one.
@@ -221,7 +222,11 @@ function start<T>(
   logs: readonly IndexedLog[],
   on: { readonly onMessage: (message: T) => void; readonly onEnd: (error: unknown) => void },
 ): Worker {
-  const worker = new Worker(new URL(file, import.meta.url), { workerData: logs, execArgv: [] })
+  // The thread's file ends as this one does: .ts here, .js in a release.
+  const worker = new Worker(new URL(file + extname(import.meta.url), import.meta.url), {
+    workerData: logs,
+    execArgv: [],
+  })
   let error: unknown = new Error(`the thread of ${file} ended`)
   worker.on('message', on.onMessage)
   worker.on('error', (thrown) => {
