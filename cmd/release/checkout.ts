@@ -16,11 +16,10 @@ export interface Manifest {
   readonly [field: string]: unknown
 }
 
-interface Locked {
-  readonly integrity?: string
+export interface Locked {
+  readonly version: string
   readonly dev?: boolean
   readonly optional?: boolean
-  readonly hasInstallScript?: boolean
 }
 
 export interface Lockfile {

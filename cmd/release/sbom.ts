@@ -1,7 +1,7 @@
 /** The CycloneDX 1.6 SBOM of a release: the packages in the tarball, and those that Vite built into the explorer. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Checkout, program } from './checkout.ts'
+import { type Checkout, type Locked, program } from './checkout.ts'
 import { sha256Of } from './provenance.ts'
 
 interface Component {
@@ -14,12 +14,15 @@ interface Bom {
   readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[]
 }
 
-/** The whole lockfile as npm writes it, cut down to what is shipped. The same commit and tarball give the same bytes. */
-export function sbomOf({ folder, manifest, committedOn }: Checkout, tarball: string): string {
-  const flags = ['--sbom-format', 'cyclonedx', '--package-lock-only', '--omit', 'optional']
+/**
+ * The whole lockfile as npm writes it, cut down to what is shipped; npm's own --omit also leaves out what is needed. The same commit and tarball give
+ * the same bytes.
+ */
+export function sbomOf({ folder, manifest, lockfile, committedOn }: Checkout, tarball: string): string {
+  const flags = ['--sbom-format', 'cyclonedx', '--package-lock-only']
   const { metadata, components, dependencies, ...bom } = JSON.parse(program('npm', ['sbom', ...flags], folder)) as Bom
   const root = metadata.component['bom-ref']
-  const known = new Set([root, ...components.map((component) => component['bom-ref'])])
+  const known = new Set(Object.entries(lockfile.packages).flatMap(refOf))
   const { devDependencies, dependencies: runtime } = manifest
   const direct = [...Object.entries(runtime), ...builtIn(folder, devDependencies)].map(
     ([name, version]) => `${name}@${version}`,
@@ -57,6 +60,10 @@ export function sbomOf({ folder, manifest, committedOn }: Checkout, tarball: str
   }
   return `${JSON.stringify(document, null, 2)}\n`
 }
+
+/** npm's name for a package of the lockfile, unless it is optional: those are not shipped. */
+const refOf = ([path, { version, optional }]: readonly [string, Locked]): string[] =>
+  optional === true ? [] : [`${path.split('node_modules/').at(-1)}@${version}`]
 
 /** Development packages that the explorer imports: they are in its script. */
 function builtIn(folder: string, packages: Readonly<Record<string, string>>): [name: string, version: string][] {
