@@ -19,7 +19,7 @@ export async function judgeInstalled(release: string, tarball: string, keys: str
   check('it installs into an empty folder without a network', installed.code === 0, installed.output)
   const tree = await inHome('npm', 'ls', '--all', '--omit=optional')
   check('npm misses nothing in it', tree.code === 0, tree.output)
-  const help = await inHome('npx', '--no', 'treeline', '--help')
+  const help = await inHome('npx', 'treeline', '--help')
   check('npx finds the client', help.code === 0 && help.output.includes('treeline COMMAND --help'), help.output)
   const alone = await inHome('node_modules/.bin/treeline-server', '--help')
   check('the programs run by their names', alone.code === 0 && alone.output.includes('rebuild-index'), alone.output)
@@ -128,7 +128,16 @@ async function judgePages(url: string): Promise<void> {
 async function judgeTypes(home: string): Promise<void> {
   const compile = async (name: string, code: string): Promise<Finished> => {
     writeFileSync(join(home, `${name}.mts`), code)
-    const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--skipLibCheck']
+    const flags = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2024',
+      '--skipLibCheck',
+    ]
     const types = ['--types', 'node', '--typeRoots', join(ROOT, 'node_modules/@types')]
     return await run(process.execPath, [
       join(ROOT, 'node_modules/typescript/bin/tsc'),
