@@ -298,7 +298,10 @@ export class SqliteStore implements Store {
 
   async erase(): Promise<boolean> {
     // The rows are overwritten in their pages; the journal still holds older copies of those pages.
-    return emptyJournal(this.db)
+    if (!emptyJournal(this.db)) return false
+    // SQLite does not sync what it has cut off: without this the copies come back when the power goes.
+    syncPath(`${this.db.name}-wal`)
+    return true
   }
 
   /** Ends the filling of a restored log: no commit succeeds in this file again. */

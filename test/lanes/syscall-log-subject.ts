@@ -1,4 +1,4 @@
-/** The log that `syscalls` hurts: 250 entries, and work that crosses the end of a tile. */
+/** The log that `syscalls` and `power` hurt: 250 entries, and work that crosses the end of a tile. */
 import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,18 +8,21 @@ import { addendumDigest } from '../../src/core/entry.ts'
 import { leafHash } from '../../src/core/merkle.ts'
 import { parseNote } from '../../src/core/note.ts'
 import { checkTree } from '../../src/log/check.ts'
+import type { Log } from '../../src/log/log.ts'
 import { logFiles } from '../../src/store/folder.ts'
 import { SqliteStore } from '../../src/store/sqlite.ts'
 import { Actor, event, redactionRequest } from '../support/actors.ts'
 import { json, post } from '../support/http.ts'
 import { makeEventLog, ORIGIN, startServer } from '../support/server.ts'
 import { tempFolder } from './lane.ts'
+import { openLog } from './open-log.ts'
 import type { LogWork, Promised } from './syscall-log.ts'
 import { holds, type Subject, writeWork } from './syscall-subject.ts'
 
 const BEFORE = 250
 
-export async function logSubject(): Promise<Subject> {
+/** `served`: what is left is judged behind HTTP and with its index, as a server opens it, which takes some 0.3 s. */
+export async function logSubject({ served = true } = {}): Promise<Subject> {
   const folder = join(tempFolder(), 'data')
   const [administrator, signer] = [new Actor(), new Actor()]
   await makeEventLog(folder, [administrator], [{ actor: signer }])
@@ -44,11 +47,49 @@ export async function logSubject(): Promise<Subject> {
   return {
     ...{ name: 'log', folder },
     command: (data, early) => ['test/lanes/syscall-log.ts', data, file, ...(early ? ['early'] : [])],
-    examine: (data, output) => examine(data, output, marker, after),
+    examine: (data, output) => examine(data, output, served ? openServed : openAlone, marker, after),
   }
 }
 
-async function examine(data: string, output: string, secret: Uint8Array, after: string): Promise<string[]> {
+interface Opened {
+  readonly log: Log
+  /** Undefined, or why the event is not in the log. */
+  submit(event: string): Promise<string | undefined>
+  close(): Promise<void>
+}
+
+async function openServed(data: string): Promise<Opened> {
+  const server = await startServer(data)
+  return {
+    log: server.opened.logs.get('test')!.log,
+    async submit(text) {
+      const answer = await post(server.url, '/test/v1/events', text)
+      return answer.status === 201 ? undefined : answer.body.toString()
+    },
+    close: () => server.close(),
+  }
+}
+
+async function openAlone(data: string): Promise<Opened> {
+  const { log, events } = await openLog(data)
+  return {
+    log,
+    submit: (text) =>
+      events.submit(toUtf8(text)).then(
+        ({ index }) => (index === log.head.tree.size - 1 ? undefined : `it is at ${index} already`),
+        (error: Error) => error.message,
+      ),
+    close: () => log.close(),
+  }
+}
+
+async function examine(
+  data: string,
+  output: string,
+  open: (data: string) => Promise<Opened>,
+  secret: Uint8Array,
+  after: string,
+): Promise<string[]> {
   const problems: string[] = []
   const promised = output
     .split('\n')
@@ -59,9 +100,9 @@ async function examine(data: string, output: string, secret: Uint8Array, after: 
   await checkTree(store, () => {}).catch((error: Error) => problems.push(`check: ${error.message}`))
   await store.close()
 
-  const server = await startServer(data)
+  const opened = await open(data)
   try {
-    const { log } = server.opened.logs.get('test')!
+    const { log } = opened
     if (log.frozen !== undefined) problems.push(log.frozen.message)
     const { tree } = log.head
     for (const one of promised) {
@@ -81,10 +122,10 @@ async function examine(data: string, output: string, secret: Uint8Array, after: 
           if ((await log.store.addendum(index)) !== undefined) problems.push(`${index} is not redacted any more`)
       }
     }
-    const answer = await post(server.url, '/test/v1/events', after)
-    if (answer.status !== 201) problems.push(`it does not go on: ${answer.body.toString()}`)
+    const refused = await opened.submit(after)
+    if (refused !== undefined) problems.push(`it does not go on: ${refused}`)
   } finally {
-    await server.close()
+    await opened.close()
   }
   if (promised.some((one) => one.kind === 'redacted' && one.erased) && holds(data, secret))
     problems.push('what was erased is in a file')

@@ -5,18 +5,11 @@
  *   node syscall-log.ts DATA WORK.json [early]
  */
 import { readFileSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
 import { toHex, toUtf8 } from '../../src/core/bytes.ts'
 import { addendumDigest } from '../../src/core/entry.ts'
 import { TreelineError } from '../../src/core/errors.ts'
-import { systemClocks } from '../../src/log/clock.ts'
-import { EventLog } from '../../src/log/events.ts'
-import { SigningLog } from '../../src/log/log.ts'
-import { nativeVerify } from '../../src/log/native-verify.ts'
-import { logFiles } from '../../src/store/folder.ts'
-import { loadLogSigner } from '../../src/store/log-key.ts'
-import { SqliteStore } from '../../src/store/sqlite.ts'
 import type { Commit, Store } from '../../src/store/store.ts'
+import { openLog } from './open-log.ts'
 
 /** What the lane has prepared: signing costs time, and no two runs may differ. */
 export interface LogWork {
@@ -57,21 +50,10 @@ function hasty(store: Store): Store {
   })
 }
 
-const files = logFiles(data, 'test')
-const sqlite = SqliteStore.open(files.database)
-const store: Store = early === undefined ? sqlite : hasty(sqlite)
-const limits = { queueEntries: 1_000, queueBytes: 2 ** 24, batchEntries: 256, batchBytes: 2 ** 22 }
-const log = await SigningLog.open({
-  ...{ name: 'test', store, clocks: systemClocks, publishedFile: files.published },
-  signer: loadLogSigner(files.key, store.origin),
-  options: { ...limits, publishInterval: 1, acceptClock: true, witnessTimeout: 1_000 },
-  onFailure: () => {},
-  onLate: () => {},
-  onCommit: () => {},
+const { log, events } = await openLog(data, {
+  wrap: early === undefined ? (store) => store : hasty,
   onPublished: ({ note }) => promise({ kind: 'published', note }),
 })
-const blinding = new Uint8Array(readFileSync(join(files.folder, 'blinding.key')))
-const events = await EventLog.open({ log, blinding, verify: nativeVerify, otherPolicies: () => [] })
 
 async function submit(text: string): Promise<void> {
   await tried(async () => {
