@@ -16,6 +16,7 @@ import {
   TEXT_CHUNK,
   textTable,
 } from './index-schema.ts'
+import { syncPath } from './sync-path.ts'
 
 export interface IndexedArtifact {
   readonly role: keyof typeof ROLE_CODES
@@ -269,6 +270,8 @@ export class IndexWriter {
     if (!this.#dirty) return true
     const [result] = this.#db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
     this.#dirty = result?.busy !== 0
+    // SQLite does not sync what it has cut off, which would come back when the power goes.
+    if (!this.#dirty) syncPath(`${this.#db.name}-wal`)
     return !this.#dirty
   }
 

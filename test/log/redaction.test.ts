@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import Database from 'better-sqlite3'
@@ -12,8 +12,10 @@ import { verifySignature } from '../../src/core/signature.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { BatchBody } from '../../src/log/batch-body.ts'
 import { checkTree } from '../../src/log/check.ts'
+import { checkLog } from '../../src/log/check-log.ts'
 import { evidenceOf } from '../../src/log/evidence.ts'
 import { loadTree } from '../../src/log/prover.ts'
+import { backUpDatabase } from '../../src/store/backup.ts'
 import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
 import { Actor, event, redactionRequest, statement } from '../support/actors.ts'
 import { signedBatch, statements } from '../support/batch.ts'
@@ -38,6 +40,11 @@ const filesWith = (folder: string, text: string): string[] =>
       const bytes = readFileSync(file)
       return spellings(text).some((spelling) => bytes.includes(spelling))
     })
+
+async function checked(file: string, options = {}) {
+  const store = SqliteStore.open(file, { readonly: true })
+  return checkLog(store, options).finally(() => store.close())
+}
 
 async function start(t: Parameters<typeof temporaryFolder>[0]) {
   const data = temporaryFolder(t)
@@ -78,6 +85,27 @@ t.test('a redacted payload is in no file, and everything else still verifies', a
     const file = formatEvidence(await evidenceOf(log, one))
     const { envelope } = verifyEvidence(parseEvidence(file), trust, verifySignature)
     t.equal(envelope !== undefined, neighbours.includes(one), `evidence of ${one}`)
+  }
+
+  const sound = join(temporaryFolder(t), 'sound.db')
+  backUpDatabase(join(data, 'logs/test/log.db'), sound)
+  t.match((await checked(sound)).documents, { sound: log.head.tree.size - 1, redacted: 1, missing: 0 })
+  for (const [fault, why] of Object.entries({
+    'UPDATE addenda SET bytes = zeroblob(5) WHERE entry = 2': /that of 2 is not the one that the entry commits to/,
+    'DELETE FROM addenda WHERE entry = 3': /that of 3 is missing/,
+    'INSERT INTO redactions VALUES (3, 7)': /3 is marked as redacted by 7, which does not say so/,
+    [`DELETE FROM redactions WHERE entry = ${index}`]:
+      /that of \d+ is not the one .*, that of \d+ is not redacted, as \d+ says/,
+    'INSERT INTO policies VALUES (4)': /policies are listed at 0,4, and are at 0/,
+    'UPDATE log SET time = time + 1': /the time of the head/,
+  })) {
+    const file = `${sound}.broken`
+    cpSync(sound, file)
+    const db = new Database(file)
+    db.exec(fault)
+    db.close()
+    await t.rejects(checked(file), { code: 'INVALID_LOG', message: why }, fault)
+    t.equal((await checked(file, { treeOnly: true })).size, log.head.tree.size, 'the tree says nothing of it')
   }
 })
 
