@@ -1,13 +1,13 @@
 /**
  * One SQLite file for each log. 16 KiB pages: half the cost of 4 KiB ones for rows of this size. Entries stand in
- * one blob for each commit, framed as in a C2SP bundle and split where a bundle ends, so that a bundle is a concatenation. Only full
- * tiles are stored: the unfilled ones follow from them and from the last entries, and need no write at each commit.
+ * one blob for each commit, framed as in a C2SP bundle and split where a bundle ends, so that a bundle is a concatenation; behind the
+ * commits a bundle of events becomes one compressed row (packing.ts). Only full tiles are stored: the unfilled ones follow from them and from the last entries, and need no write at each commit.
  */
 /** What entries are found by: key 7, or the leaf hash. */
 export type DigestKind = 'addendum' | 'leaf'
 
 export const APPLICATION_ID = 0x54726565
-export const SCHEMA_VERSION = 3
+export const SCHEMA_VERSION = 4
 
 /** Checkpoints that were published with a full quorum of witnesses, by size; time in ms since the Unix epoch. */
 const CHECKPOINTS = `
@@ -27,10 +27,14 @@ export const FILLING = 1
 export const RESTORED = 2
 const MARKER = `restored INTEGER NOT NULL DEFAULT 0 CHECK (restored IN (0, ${FILLING}, ${RESTORED}))`
 
+/** Entries below it stand in compressed rows, a whole bundle each: see packing.ts. */
+const PACKED = 'packed INTEGER NOT NULL DEFAULT 0'
+
 /** What makes a file of an earlier version one of the next, by the version that it has. */
 export const MIGRATIONS: Readonly<Record<number, string>> = {
   1: CHECKPOINTS,
   2: `ALTER TABLE log ADD COLUMN ${MARKER}`,
+  3: `ALTER TABLE log ADD COLUMN ${PACKED}`,
 }
 
 /** Sorted runs of digests of the entries [first, last), and their pages (id = run * 2^32 + page): see digests.ts. */
@@ -56,7 +60,8 @@ CREATE TABLE log (
   size INTEGER NOT NULL,
   root BLOB NOT NULL,
   time INTEGER NOT NULL,
-  ${MARKER}
+  ${MARKER},
+  ${PACKED}
 ) STRICT;
 
 CREATE TABLE entries (

@@ -8,6 +8,8 @@ import { EMPTY_ROOT, leafHash } from '../core/merkle.ts'
 import { formatBundle, parseBundle, TILE_WIDTH } from '../core/tile.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { DigestIndex } from './digests.ts'
+import { Journal } from './journal.ts'
+import { Packing, unpack } from './packing.ts'
 import { plain } from './plain.ts'
 import { APPLICATION_ID, FILLING, MIGRATIONS, RESTORED, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import type { Commit, Head, Store, StoredTile, WitnessedCheckpoint } from './store.ts'
@@ -16,6 +18,15 @@ import { syncPath } from './sync-path.ts'
 /** Rows of a tile: two whole tiles do not fit a page, and half of each page would stay empty. */
 const TILE_ROWS = 4
 const tileRow = (level: number, index: number): number => level * 2 ** 48 + index * TILE_ROWS
+
+/** A row never crosses the end of a bundle. Whether it is packed is read with it: housekeeping may pack it at any time. */
+interface EntryRow {
+  readonly first: number
+  readonly count: number
+  readonly bundle: Uint8Array
+  readonly packed: 0 | 1
+}
+const ENTRY_ROW = 'first, count, bundle, first < (SELECT packed FROM log) AS packed'
 
 /** Rows that one statement inserts where a commit has as many: a call of the engine costs as much as a small row. */
 const ROWS_AT_ONCE = 16
@@ -40,7 +51,7 @@ export function createStore(file: string, origin: string, profile: string, { res
     db.transaction(() => {
       db.exec(SCHEMA)
       const marker = restored ? FILLING : 0
-      db.prepare('INSERT INTO log VALUES (1, ?, ?, 0, ?, 0, ?)').run(origin, profile, EMPTY_ROOT, marker)
+      db.prepare('INSERT INTO log VALUES (1, ?, ?, 0, ?, 0, ?, 0)').run(origin, profile, EMPTY_ROOT, marker)
       db.pragma(`user_version = ${SCHEMA_VERSION}`)
     })()
   } finally {
@@ -57,6 +68,10 @@ export class SqliteStore implements Store {
   readonly #sql
   readonly #commit: (commit: Commit) => void
   readonly #checkpoints: Checkpoints
+  /** Not of a raw log: bytes of which nothing is known need not compress, and writing them twice would cost more than rows do. */
+  readonly #packing: Packing | undefined
+  readonly #journal: Journal | undefined
+  #unpacked: { readonly first: number; readonly bundle: Uint8Array } | undefined
   /** By what entries are found; a raw log has no addenda. Empty where nothing is written. */
   readonly #digests: { readonly addendum?: DigestIndex; readonly leaf?: DigestIndex }
 
@@ -88,11 +103,11 @@ export class SqliteStore implements Store {
       policies: db.prepare<[], number>('SELECT entry FROM policies ORDER BY entry').pluck(),
       // Zeros in place, not DELETE: that would move neighbours between pages, and secure_delete does not overwrite where they were.
       eraseAddendum: db.prepare('UPDATE addenda SET bytes = zeroblob(length(bytes)) WHERE entry = ?'),
-      entries: db.prepare<[number, number], { first: number; count: number; bundle: Uint8Array }>(
-        'SELECT first, count, bundle FROM entries WHERE first >= ? AND first < ? ORDER BY first',
+      entries: db.prepare<[number, number], EntryRow>(
+        `SELECT ${ENTRY_ROW} FROM entries WHERE first >= ? AND first < ? ORDER BY first`,
       ),
-      entryRow: db.prepare<[number], { first: number; bundle: Uint8Array }>(
-        'SELECT first, bundle FROM entries WHERE first <= ? ORDER BY first DESC LIMIT 1',
+      entryRow: db.prepare<[number], EntryRow>(
+        `SELECT ${ENTRY_ROW} FROM entries WHERE first <= ? ORDER BY first DESC LIMIT 1`,
       ),
       tile: db.prepare<[number, number], StoredTile>(
         'SELECT hashes, nodes FROM tiles WHERE id >= ? AND id < ? ORDER BY id',
@@ -109,6 +124,8 @@ export class SqliteStore implements Store {
     }
     this.#checkpoints = new Checkpoints(db)
     this.#commit = db.transaction((commit: Commit) => this.#write(commit)).immediate
+    this.#packing = db.readonly || log.profile === 'raw' ? undefined : new Packing(db)
+    this.#journal = db.readonly ? undefined : new Journal(db)
     const entryAt = (index: number): Uint8Array => this.#entry(index)!
     this.#digests = db.readonly
       ? {}
@@ -225,15 +242,15 @@ export class SqliteStore implements Store {
 
   #entry(index: number): Uint8Array | undefined {
     const row = this.#sql.entryRow.get(index)
-    return row && parseBundle(plain(row.bundle))[index - row.first]
+    return row && parseBundle(this.#bundleOf(row))[index - row.first]
   }
 
   #entries(from: number, to: number): Uint8Array[] {
     const found: Uint8Array[] = []
-    // A row never crosses the end of a bundle, so the one that holds `from` begins in its bundle.
+    // The row that holds `from` begins in its bundle.
     for (const row of this.#sql.entries.all(from - (from % TILE_WIDTH), to)) {
       if (row.first + row.count <= from) continue
-      const entries = parseBundle(plain(row.bundle))
+      const entries = parseBundle(this.#bundleOf(row))
       found.push(...entries.slice(Math.max(0, from - row.first), to - row.first))
     }
     return found
@@ -242,12 +259,20 @@ export class SqliteStore implements Store {
   async bundle(index: number, width: number): Promise<Uint8Array> {
     const from = index * TILE_WIDTH
     const rows = this.#sql.entries.all(from, from + width)
+    const bundles = rows.map((row) => this.#bundleOf(row))
     const last = rows.at(-1)
     if (last !== undefined && last.first + last.count > from + width) {
-      const kept = parseBundle(plain(last.bundle)).slice(0, from + width - last.first)
-      rows[rows.length - 1] = { ...last, bundle: formatBundle(kept) }
+      const kept = parseBundle(bundles.at(-1)!).slice(0, from + width - last.first)
+      bundles[bundles.length - 1] = formatBundle(kept)
     }
-    return concat(...rows.map((row) => row.bundle))
+    return concat(...bundles)
+  }
+
+  #bundleOf({ first, bundle, packed }: EntryRow): Uint8Array {
+    if (packed === 0) return plain(bundle)
+    // Whoever reads entries one by one stays in a bundle for a while.
+    if (this.#unpacked?.first !== first) this.#unpacked = { first, bundle: unpack(bundle) }
+    return this.#unpacked.bundle
   }
 
   async tile(level: number, index: number): Promise<StoredTile | undefined> {
@@ -321,14 +346,16 @@ export class SqliteStore implements Store {
   }
 
   async maintain(): Promise<boolean> {
+    this.#journal?.maintain()
     const { size } = this.#sql.head.get()!
-    // Every index takes its step, so that none starves the other.
-    return Object.values(this.#digests)
-      .map((index) => index.maintain(size))
+    // Each takes its step, so that none starves the other.
+    return [...Object.values(this.#digests), ...(this.#packing ? [this.#packing] : [])]
+      .map((part) => part.maintain(size))
       .includes(true)
   }
 
   async close(): Promise<void> {
+    await this.#journal?.close()
     this.db.close()
   }
 }

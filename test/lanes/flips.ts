@@ -22,7 +22,8 @@ import { admins, HOUR, setUp, signer } from '../witness/watched-log.ts'
 import { check, eventually, lane, tempFolder } from './lane.ts'
 import { openLog } from './open-log.ts'
 
-const EVENTS = 2_000
+/** More than are packed at once, so that both kinds of rows are there. */
+const EVENTS = 4_200
 /** Of each kind of page. */
 const FLIPS = 20
 

@@ -1,0 +1,79 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import t from 'tap'
+import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
+import { temporaryFolder } from '../support/server.ts'
+
+const ENTRY = 65_000
+
+function open(t: { teardown(f: () => unknown): unknown }): { file: string; store: SqliteStore } {
+  const file = join(temporaryFolder(t), 'log.db')
+  createStore(file, 'log.example/journal', 'raw')
+  const store = SqliteStore.open(file)
+  t.teardown(() => store.close())
+  return { file, store }
+}
+
+/** Some `megabytes` in commits of one; this is about the file, so that the tree over them is none. */
+async function grow(store: SqliteStore, megabytes: number): Promise<void> {
+  for (let i = 0; i < megabytes; i++) {
+    const { size: from } = await store.head()
+    const entries = Array.from({ length: 16 }, () => new Uint8Array(ENTRY))
+    const head = { size: from + entries.length, root: new Uint8Array(32), time: 1 }
+    await store.commit({ from, entries, addenda: [], redactions: [], policies: [], tiles: [], head })
+    await store.maintain()
+  }
+}
+
+const pages = (store: SqliteStore): { log: number; checkpointed: number } =>
+  store.db.prepare('PRAGMA wal_checkpoint(NOOP)').get() as { log: number; checkpointed: number }
+
+async function until(condition: () => boolean): Promise<boolean> {
+  for (let i = 0; i < 200 && !condition(); i++) await setTimeout(25)
+  return condition()
+}
+
+t.test('a long journal is copied while nobody commits', async (t) => {
+  const { store } = open(t)
+  await grow(store, 10)
+  await setTimeout(200)
+  t.equal(pages(store).checkpointed, 0, 'a short one is left alone')
+  await grow(store, 10)
+  t.ok(await until(() => pages(store).checkpointed >= 1_000), `${pages(store).checkpointed} pages were copied`)
+  // Until nothing is left to erase it may be busy, and says so.
+  let erased = false
+  for (let i = 0; i < 100 && !erased; i++) {
+    erased = await store.erase()
+    await setTimeout(10)
+  }
+  t.ok(erased)
+  t.equal(pages(store).log, 0)
+  await grow(store, 20)
+  t.ok(await until(() => pages(store).checkpointed >= 1_000), 'and again')
+})
+
+t.test('a thread that fails stops no commit, and commits copy what it leaves', async (t) => {
+  const { file, store } = open(t)
+  // The open file stays what it is; whoever opens it by name finds nothing.
+  rmSync(file)
+  await grow(store, 20)
+  await setTimeout(300)
+  t.equal(pages(store).checkpointed, 0)
+  await grow(store, 50)
+  t.ok(pages(store).checkpointed >= 4_000 || pages(store).log < 4_000, JSON.stringify(pages(store)))
+  t.equal((await store.head()).size, 70 * 16)
+})
+
+t.test('a store closes while its journal is copied', async (t) => {
+  for (let i = 0; i < 5; i++) {
+    const { file, store } = open(t)
+    await grow(store, 17)
+    await setTimeout(i * 15)
+    await store.close()
+    const again = SqliteStore.open(file, { readonly: true })
+    t.equal((await again.head()).size, 17 * 16)
+    t.same(await again.entry(17 * 16 - 1), new Uint8Array(ENTRY))
+    await again.close()
+  }
+})
