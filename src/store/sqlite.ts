@@ -35,7 +35,8 @@ const ROWS_AT_ONCE = 16
 function configure(db: Database.Database): void {
   db.pragma('synchronous = FULL')
   db.pragma('secure_delete = ON')
-  db.pragma('cache_size = -32768')
+  // KiB. A server has several readers of a log, and the pages that they read are in the memory of the system already.
+  db.pragma(`cache_size = ${db.readonly ? -8_192 : -32_768}`)
 }
 
 /** Makes the file of a new log, or of one that is to be filled from a copy and never signs. Throws USAGE when there is one already. */
@@ -131,7 +132,9 @@ export class SqliteStore implements Store {
       ? {}
       : {
           leaf: new DigestIndex(db, 'leaf', leafHash, entryAt, 'first'),
-          ...(log.profile !== 'raw' && { addendum: new DigestIndex(db, 'addendum', addendumDigest, entryAt, 'all') }),
+          ...(log.profile !== 'raw' && {
+            addendum: new DigestIndex(db, 'addendum', addendumDigest, entryAt, 'all', { filtered: true }),
+          }),
         }
     const { size } = this.#sql.head.get()!
     for (const index of Object.values(this.#digests)) {
@@ -151,6 +154,11 @@ export class SqliteStore implements Store {
       const id = db.pragma('application_id', { simple: true })
       const version = db.pragma('user_version', { simple: true }) as number
       configure(db)
+      if (readonly && id === APPLICATION_ID && MIGRATIONS[version] !== undefined)
+        throw new TreelineError(
+          'USAGE',
+          `${file} is a log of an earlier version: serve it once, which brings it to this one`,
+        )
       if (id !== APPLICATION_ID || !(readonly ? version === SCHEMA_VERSION : migrate(db, version))) {
         throw new TreelineError('USAGE', `${file} is not a log of this version (found ${id}/${version})`)
       }

@@ -207,3 +207,41 @@ t.test('a digest that stands everywhere costs no more than another where the fir
   }
   t.end()
 })
+
+t.test('a digest that nobody has is looked for in hardly any page, also after a start', (t) => {
+  const file = join(temporaryFolder(t), 'log.db')
+  createStore(file, 'log.example/digests', 'events')
+  const digests = new Digests(SIZE)
+  let reads = 0
+  const db = new Database(file, {
+    verbose: (sql) => {
+      if (/FROM addendum_run_pages WHERE id = /.test(String(sql))) reads++
+    },
+  })
+  db.pragma('synchronous = OFF')
+  t.teardown(() => db.close())
+  const entryAt = (index: number) => digests.at(index)
+  const make = (filtered: boolean) => new DigestIndex(db, 'addendum', (entry) => entry, entryAt, 'all', { filtered })
+  const readsOf = (index: DigestIndex): number => {
+    reads = 0
+    for (let i = 0; i < 1_000; i++) t.same(index.find(randomBytes(32)), [])
+    return reads
+  }
+  const index = make(true)
+  for (let i = 0; i < SIZE; i++) {
+    index.add(digests.at(i), i)
+    if (i % 4_096 === 4_095) while (index.maintain(i + 1)) {}
+  }
+  while (index.maintain(SIZE)) {}
+  const runs = db.prepare('SELECT count(*) FROM addendum_runs').pluck().get() as number
+  const found = readsOf(index)
+  t.ok(found < 0.05 * 1_000 * runs, `${found} pages for a thousand digests in ${runs} runs`)
+  t.equal(readsOf(make(false)), 1_000 * runs, 'without filters a page of each run')
+
+  const started = make(true)
+  t.equal(readsOf(started), 1_000 * runs, 'after a start there are none yet')
+  while (started.maintain(SIZE)) {}
+  t.ok(readsOf(started) < 0.05 * 1_000 * runs, 'behind the commits they are made again')
+  for (let i = 0; i < SIZE - 20_000; i += 997) t.same(started.find(digests.at(i)), [i])
+  t.end()
+})

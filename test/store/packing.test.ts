@@ -182,6 +182,10 @@ t.test('a file of the version before is packed from its start', async (t) => {
   const { file, store, grow } = make(t)
   await grow(STEP + 10)
   store.db.exec('ALTER TABLE log DROP COLUMN packed; PRAGMA user_version = 3')
+  t.throws(() => SqliteStore.open(file, { readonly: true }), {
+    code: 'USAGE',
+    message: /earlier version: serve it once/,
+  })
   const opened = SqliteStore.open(file)
   while (await opened.maintain());
   t.equal(count(file, 'SELECT packed FROM log'), STEP)
