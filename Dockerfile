@@ -37,5 +37,6 @@ EXPOSE 8640
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8640/healthz').then(({ok}) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 
-ENTRYPOINT ["node", "/app/cmd/treeline-server.ts"]
+# The flags of the first line of the program.
+ENTRYPOINT ["node", "--max-semi-space-size=8", "/app/cmd/treeline-server.ts"]
 CMD ["serve"]

@@ -28,6 +28,7 @@ import { Actor } from '../support/actors.ts'
 import { makeEventLog, ORIGIN } from '../support/server.ts'
 import { load, spread } from './client.ts'
 import type { Result, Work } from './job.ts'
+import { flagsOf } from './programs.ts'
 
 const { values } = parseArgs({
   options: {
@@ -40,6 +41,8 @@ const { values } = parseArgs({
 const ENTRIES = Number(values.entries)
 const SECONDS = Number(values.seconds)
 const THREADS = ['--workers', values.workers]
+const SERVER = 'cmd/treeline-server.ts'
+const LISTEN = ['--listen', '127.0.0.1:0']
 const RUNS = 3
 const EVENT_BYTES = 1024
 
@@ -67,7 +70,7 @@ async function start(): Promise<Server> {
   const began = performance.now()
   const child = spawn(
     process.execPath,
-    ['cmd/treeline-server.ts', 'serve', '--data', data, '--listen', '127.0.0.1:0', '--log-level', 'warn', ...THREADS],
+    [...flagsOf(SERVER), SERVER, 'serve', '--data', data, ...LISTEN, '--log-level', 'warn', ...THREADS],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let durability = 'not said'
@@ -283,7 +286,7 @@ console.log(`  memory                  ${spread(idle)} MiB after start, ${loaded
 const checks: number[] = []
 for (let run = 0; run < RUNS; run++) {
   const began = performance.now()
-  const check = spawn(process.execPath, ['cmd/treeline-server.ts', 'check', '--data', data], { stdio: 'ignore' })
+  const check = spawn(process.execPath, [SERVER, 'check', '--data', data], { stdio: 'ignore' })
   const code = await new Promise((resolve) => check.once('exit', resolve))
   if (code !== 0) throw new Error('check refused the log')
   checks.push(total / ((performance.now() - began) / 1000))

@@ -12,9 +12,18 @@ export interface Running {
   stop(): Promise<void>
 }
 
+/** What Node is to be told, as the first line of a program says. */
+export const flagsOf = (program: string): string[] =>
+  readFileSync(program, 'utf8')
+    .split('\n', 1)[0]!
+    .split(' ')
+    .filter((word) => word.startsWith('--'))
+
 /** Resolves once it has said where it listens. */
 export async function start(program: string, args: readonly string[]): Promise<Running> {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [...flagsOf(program), program, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let durability = 'not said'
   const url = await new Promise<URL>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${program} ended with ${code}`)))

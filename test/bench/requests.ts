@@ -45,16 +45,16 @@ export function requestsOf({ host, port, what }: Job): Buffer[] {
   return requests
 }
 
-type Signer = ReturnType<typeof signerOf>
+export type Signer = ReturnType<typeof signerOf>
 
-function signerOf(pem: string) {
+export function signerOf(pem: string) {
   const key = createPrivateKey(pem)
   const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
   return { key, keyid: hash('sha256', spki, 'hex') }
 }
 
 /** A statement of two artifacts, padded to `size` bytes where it is shorter. */
-function payloadOf(name: string, size: number): Buffer {
+export function payloadOf(name: string, size: number): Buffer {
   const digest = (text: string) => ({ sha256: hash('sha256', text, 'hex') })
   const statement = (padding: string) =>
     JSON.stringify({
@@ -67,7 +67,7 @@ function payloadOf(name: string, size: number): Buffer {
 }
 
 /** Of about `size` bytes. */
-function envelope(signer: Signer, name: string, size: number): string {
+export function envelope(signer: Signer, name: string, size: number): string {
   const overhead = 330
   return signed(signer, IN_TOTO, payloadOf(name, Math.floor(((size - overhead) * 3) / 4)))
 }
@@ -81,7 +81,7 @@ function signed({ key, keyid }: Signer, payloadType: string, payload: Uint8Array
   })
 }
 
-function batchBody(signer: Signer, origin: string, payloads: readonly Buffer[]): Uint8Array {
+export function batchBody(signer: Signer, origin: string, payloads: readonly Buffer[]): Uint8Array {
   const root = BatchRoot.empty()
   const frames = payloads.map((payload) => {
     const addendum = concat(randomBytes(BLINDING_SIZE), payload)

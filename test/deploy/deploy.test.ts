@@ -39,6 +39,8 @@ t.test('the container has what the compose file starts, and nothing runs as root
     t.match(read('.dockerignore'), new RegExp(`^!${folder}$`, 'm'))
   }
   t.match(dockerfile, /^USER node$/m)
+  const flags = /^#!\/usr\/bin\/env -S node (.*)$/m.exec(read('cmd/treeline-server.ts'))?.[1]
+  t.match(dockerfile, `ENTRYPOINT ["node", "${flags}", "/app/cmd/treeline-server.ts"]`)
   const compose = read('docker-compose.yml')
   for (const [, image = ''] of compose.matchAll(/^\s+image: (\S+)$/gm))
     t.match(image, /:[0-9]+\.[0-9]+\.[0-9]+$|:v[0-9.]+$/, image)
