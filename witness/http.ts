@@ -1,4 +1,6 @@
 /** The witness over HTTP: C2SP add-checkpoint and monitoring, what was found at fault, and what its operator watches. */
+
+import type { IncomingMessage } from 'node:http'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
 import { type Code, TreelineError } from '../src/core/errors.ts'
 import { MAX_BODY_SIZE, statusOf } from './decide.ts'
@@ -32,6 +34,10 @@ const RETRY_AFTER: Partial<Record<Code, number>> = { STORAGE_FAILED: 10, CLOCK: 
 
 const NOTHING_HERE = new TreelineError('NOT_FOUND', 'there is nothing at this path')
 
+/** What Node takes and RFC 9112 does not (2.3, 3.2): of two hosts a proxy may have believed the other one. */
+const isAmbiguous = ({ httpVersionMajor, rawHeaders }: IncomingMessage): boolean =>
+  httpVersionMajor !== 1 || rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === 'host').length > 1
+
 /** All routes; the caller listens and closes. */
 export function buildWitnessServer({ witness, state, metrics, logger }: HttpOptions): FastifyInstance {
   const app = fastify({
@@ -49,6 +55,10 @@ export function buildWitnessServer({ witness, state, metrics, logger }: HttpOpti
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store')
+    if (isAmbiguous(request.raw)) {
+      reply.code(400).header('connection', 'close').type(TEXT).send('a request has one host, and is of HTTP/1\n')
+      return
+    }
     // The router decodes paths; none of ours needs an escape, and a second spelling would get around rules of proxies.
     if (request.raw.url?.split('?')[0]?.includes('%')) throw NOTHING_HERE
     done()

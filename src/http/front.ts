@@ -3,11 +3,15 @@
  * has the logs, which answers as if it were alone.
  */
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { Pool } from 'undici'
+import { TreelineError } from '../core/errors.ts'
 import { type AppOptions, prepareApp } from './app.ts'
 import { eventRoutes } from './events.ts'
+import { answerInTurn } from './in-turn.ts'
 import { Metrics } from './metrics.ts'
+import { problemOf } from './problems.ts'
 import { proofRoutes } from './proofs.ts'
 import { rawRoutes } from './raw.ts'
 import type { FrontLogs } from './served-log.ts'
@@ -36,10 +40,14 @@ export async function buildFront(logs: FrontLogs, options: FrontOptions): Promis
     socketPath: options.behind,
     // A stream or an answer that waits for witnesses ends when its client, or the other side, wants it.
     ...{ headersTimeout: 0, bodyTimeout: 0, connections: null, pipelining: 1 },
+    // After a rush, ms.
+    keepAliveMaxTimeout: 5_000,
   })
-  divert(app.server, (request, response) => passOn(behind, request, response))
+  const limitOf = ({ url = '' }: IncomingMessage) => (/\/batch(\?|$)/.test(url) ? batchBytes : options.bodyLimit)
+  divert(app.server, (request, response) => passOn(behind, request, response, limitOf(request)))
   app.addHook('onClose', () => behind.close())
   await app.ready()
+  answerInTurn(app.server)
   return app
 }
 
@@ -80,7 +88,19 @@ function withoutOwn(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !OWN.includes(name) && !named.includes(name)))
 }
 
-async function passOn(behind: Pool, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** The body of a request, or an end of it: a thread that refuses what is too long closes the way to it, and its answer would be lost. Throws BODY_TOO_LARGE. */
+async function* upTo(limit: number, request: IncomingMessage): AsyncGenerator<Uint8Array> {
+  const tooLarge = () => new TreelineError('BODY_TOO_LARGE', `the body has more than ${limit} bytes`)
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge()
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    length += chunk.length
+    if (length > limit) throw tooLarge()
+    yield chunk
+  }
+}
+
+async function passOn(behind: Pool, request: IncomingMessage, response: ServerResponse, limit: number): Promise<void> {
   const { method = 'GET', url = '/', socket } = request
   const hasBody =
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
@@ -95,7 +115,7 @@ async function passOn(behind: Pool, request: IncomingMessage, response: ServerRe
         method: method as 'GET',
         path: url,
         headers: { ...withoutOwn(request.headers), 'x-forwarded-for': given ? `${given}, ${address}` : address },
-        body: hasBody ? request : null,
+        body: hasBody ? Readable.from(upTo(limit, request)) : null,
         signal: gone.signal,
       },
       ({ statusCode, headers }) => response.writeHead(statusCode, withoutOwn(headers)),
@@ -103,13 +123,13 @@ async function passOn(behind: Pool, request: IncomingMessage, response: ServerRe
   } catch (error) {
     // The client went away, or the other thread did: half an answer must not look like a whole one.
     if (response.headersSent || gone.signal.aborted) response.destroy(error as Error)
-    else
-      response
-        .writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '1', connection: 'close' })
-        .end(UNAVAILABLE)
+    else if (error instanceof TreelineError)
+      response.writeHead(413, { ...PROBLEM, connection: 'close' }).end(JSON.stringify(problemOf(error, true)))
+    else response.writeHead(503, { ...PROBLEM, 'retry-after': '1', connection: 'close' }).end(UNAVAILABLE)
   }
 }
 
+const PROBLEM = { 'content-type': 'application/problem+json' }
 const UNAVAILABLE = JSON.stringify({
   type: 'urn:treeline:problem:STORAGE_FAILED',
   title: 'Service Unavailable',

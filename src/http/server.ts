@@ -7,6 +7,7 @@ import { changeRoutes } from './changes.ts'
 import { eventRoutes } from './events.ts'
 import { explorerRoutes, readExplorer } from './explorer.ts'
 import { healthRoutes } from './health.ts'
+import { answerInTurn } from './in-turn.ts'
 import { lineageRoutes } from './lineage.ts'
 import { listRoutes } from './list.ts'
 import { logListRoutes } from './log-list.ts'
@@ -54,5 +55,6 @@ export async function buildServer(logs: ServedLogs, options: ServerOptions): Pro
   lineageRoutes(app, logs, options.projections)
   streamRoute(app, logs, gate, options.streams)
   await app.ready()
+  answerInTurn(app.server)
   return app
 }
