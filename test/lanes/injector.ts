@@ -48,7 +48,7 @@ export async function pointsOf(
     const [call = '', file = ''] = name.split(' ')
     const least = Math.min(...runs.map((counts) => counts.get(name) ?? 0))
     // Of two heads close together only one is published, on a busy machine more often than on an idle one.
-    const length = /log\.db|witness\.db/.test(name) ? least : Math.max(0, least - 3)
+    const length = /log\.db|witness\.db|keys\.db| worm/.test(name) ? least : Math.max(0, least - 3)
     return Array.from({ length }, (_, i) => ({ call, file, ordinal: i + 1 }))
   })
 }

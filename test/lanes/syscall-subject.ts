@@ -7,6 +7,10 @@ export interface Subject {
   readonly name: string
   /** A folder as it is before each run. */
   readonly folder: string
+  /** How many of its faults are enough where not all are asked for. */
+  readonly sample?: number
+  /** The files in which what is promised is kept, where others are written after them. */
+  readonly keptIn?: RegExp
   /** The program over a folder; `early` breaks its word. */
   command(folder: string, early: boolean): readonly string[]
   /** What is wrong with what is left, by what the program had printed. */

@@ -1,8 +1,9 @@
 /**
- * Every system call of a log, and of a witness, fails once, or is the last one of the process: nothing that was promised before is lost, and
+ * Every system call of a log, of a witness, and of one that copies a log, fails once, or is the last one of the process: nothing that was promised before is lost, and
  * what is left can be gone on from. The calls are those of a run without a fault, which is fixed, so that each fault must happen.
  *
  *   node test/lanes/syscalls.ts          a sample of them, spread over all
+ *   node test/lanes/syscalls.ts --only=log|witness|snapshots
  *   node test/lanes/syscalls.ts --all    at most 600 of each, with each of the three faults: some 30 minutes
  */
 import { cpSync, rmSync } from 'node:fs'
@@ -10,6 +11,7 @@ import { join } from 'node:path'
 import { FAULTS, type InjectedFault, inject, type Point, pointsOf } from './injector.ts'
 import { check, lane, tempFolder } from './lane.ts'
 import { logSubject } from './syscall-log-subject.ts'
+import { snapshotSubject } from './syscall-snapshot-subject.ts'
 import type { Subject } from './syscall-subject.ts'
 import { witnessSubject } from './syscall-witness-subject.ts'
 import { needProgram } from './tools.ts'
@@ -21,7 +23,9 @@ const SAMPLE = 150
 
 async function syscalls(): Promise<void> {
   await needProgram('strace', 'apt-get install strace')
-  for (const subject of [await logSubject(), await witnessSubject()]) await hurt(subject)
+  const only = process.argv.find((word) => word.startsWith('--only='))?.slice(7)
+  for (const subject of [await logSubject(), await witnessSubject(), await snapshotSubject()])
+    if (only === undefined || subject.name === only) await hurt(subject)
 }
 
 async function hurt(subject: Subject): Promise<void> {
@@ -31,7 +35,7 @@ async function hurt(subject: Subject): Promise<void> {
   const points = spread(await pointsOf(folders, (folder) => subject.command(folder, false)), MOST)
   check(`${name}: its life without a fault is listed`, points.length > 30, `${points.length} calls`)
   const runs = points.flatMap((point) => FAULTS.map((fault) => ({ point, fault })))
-  const chosen = ALL ? runs : spread(runs, SAMPLE)
+  const chosen = ALL ? runs : spread(runs, subject.sample ?? SAMPLE)
   const silent: string[] = []
   const broken: string[] = []
   let promises = 0
@@ -50,7 +54,12 @@ async function hurt(subject: Subject): Promise<void> {
   check(`${name}: no promise is broken by any of them`, broken.length === 0, broken.slice(0, 20).join('\n'))
 
   // The end of the work, where the most has been promised.
-  const late = runs.filter(({ point, fault }) => fault === 'SIGKILL' && /^(pwrite64|fsync|fdatasync)$/.test(point.call))
+  const late = runs.filter(
+    ({ point, fault }) =>
+      fault === 'SIGKILL' &&
+      /^(pwrite64|fsync|fdatasync)$/.test(point.call) &&
+      (subject.keptIn ?? /./).test(point.file),
+  )
   let found = 0
   for (const { point, fault } of late.slice(-8)) {
     const { problems } = await once(subject, point, fault, true)
