@@ -45,16 +45,12 @@ async function* chunksOf(request: FastifyRequest, payload: IncomingMessage, most
   }
 }
 
-/** How long what is left of a refused body is waited for, ms: an answer at once is worth more than one that a slow sender is sure to see. */
-const PATIENCE = 1_000
-
 /** Reads what is left, and forgets it: a client that is still sending would not see the answer. Not more than a whole body would have been. */
 function drained(payload: Readable, most: number): Promise<void> {
   if (payload.readableEnded || payload.destroyed) return Promise.resolve()
   return new Promise((resolve) => {
     let length = 0
     const end = () => {
-      clearTimeout(timer)
       payload.off('data', count)
       payload.pause()
       resolve()
@@ -63,7 +59,6 @@ function drained(payload: Readable, most: number): Promise<void> {
       length += more
       if (length > most) end()
     }
-    const timer = setTimeout(end, PATIENCE)
     payload.on('data', count).once('end', end).once('error', end).once('close', end)
     payload.resume()
   })
