@@ -13,6 +13,7 @@ import type { RateLimits } from '../../src/http/limits.ts'
 import { describeError, type Logger } from '../../src/http/logging.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { buildServer } from '../../src/http/server.ts'
+import { MAX_BATCH_MEMORY } from '../../src/log/batch-intake.ts'
 import { systemClocks } from '../../src/log/clock.ts'
 import { Keeper } from '../../src/log/keeper.ts'
 import type { LogOptions } from '../../src/log/log.ts'
@@ -252,6 +253,8 @@ async function startFront(
         ...{ data, host, port, behind, tls, proxies, rates, bodyLimit, waitLimit, level, loopback },
         public: settings.public,
         batchBytes: BATCH_BYTES,
+        // Never so little that two of the largest would not fit.
+        batchMemory: Math.max(3 * BATCH_BYTES, Math.floor(MAX_BATCH_MEMORY / workers)),
         maxConnections: Math.ceil(maxConnections / workers),
         queue: { entries: log.queueEntries, bytes: log.queueBytes },
       },

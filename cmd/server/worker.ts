@@ -31,6 +31,8 @@ export interface WorkerSettings {
   readonly maxConnections: number
   readonly bodyLimit: number
   readonly batchBytes: number
+  /** Of all batches of one log that the thread holds, bytes. */
+  readonly batchMemory: number
   readonly waitLimit: number
   readonly level: string
   readonly queue: LinkLimits
@@ -69,7 +71,7 @@ const open = (database: string): SqliteStore => {
   files.push(file)
   return file
 }
-const remote = new RemoteLogs({ link, verify: nativeVerify, open })
+const remote = new RemoteLogs({ link, verify: nativeVerify, open, batchMemory: settings.batchMemory })
 const orders = new Map<string, (order: Order) => void>()
 main.on('message', (message: ToWorker | Order) => {
   const obey = orders.get(message.kind)

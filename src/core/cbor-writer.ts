@@ -75,3 +75,10 @@ export class CborWriter {
     this.#at += width
   }
 }
+
+/** Of a number from 0 to 2^53 - 1. */
+export function encodeUint(value: number): Uint8Array {
+  const writer = new CborWriter(9)
+  writer.uint(value)
+  return writer.written
+}

@@ -305,14 +305,37 @@ export function stampEntry(entry: Uint8Array, time: number): void {
   new DataView(entry.buffer, entry.byteOffset).setBigUint64(TIME_OFFSET, BigInt(time))
 }
 
+/** Behind the digest: key 8, and the head of an array of two. */
+const HEADER_OFFSET = HASH_SIZE + 2
+
+/**
+ * Puts another time and another index of its header, as `encodeUint` makes it, into the encoded entry of an item of a batch, in place. False, with nothing changed, when
+ * that index takes another number of bytes than the one that is there. Throws RangeError for a time before 1970-02-19, MALFORMED_ENTRY.
+ */
+export function stampItem(entry: Uint8Array, time: number, header: Uint8Array): boolean {
+  const at = digestOffset(entry) + HEADER_OFFSET
+  if (uintWidth(entry[at]!) !== header.length) return false
+  stampEntry(entry, time)
+  entry.set(header, at)
+  return true
+}
+
+/** Of a number whose first byte is this one, bytes. */
+const uintWidth = (head: number): number => (head < 24 ? 1 : 1 + 2 ** (head - 24))
+
 /**
  * The digest that the trailer points to, without decoding the map: hot paths read it of entries that are their own.
  * Throws MALFORMED_ENTRY when there is not exactly one, inside of the map.
  */
 export function addendumDigest(entry: Uint8Array): Hash {
+  const offset = digestOffset(entry)
+  return entry.subarray(offset, offset + HASH_SIZE)
+}
+
+function digestOffset(entry: Uint8Array): number {
   const trailer = entry.length - TRAILER_SIZE
   if (trailer < 0 || entry.at(-1) !== 1) throw malformed('no trailer with one offset')
   const offset = new DataView(entry.buffer, entry.byteOffset + trailer).getUint32(0)
   if (offset + HASH_SIZE > trailer) throw malformed('the offset points past the map')
-  return entry.subarray(offset, offset + HASH_SIZE)
+  return offset
 }

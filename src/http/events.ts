@@ -200,8 +200,6 @@ async function sendBatchReceipt(
   chunks: AsyncIterable<Uint8Array>,
   waitLimit: number | undefined,
 ): Promise<FastifyReply> {
-  // Where this thread does not write, they never come here.
-  if (events.submitBatch === undefined) throw new Error('signed batches are passed on')
   const body = new BatchBody(chunks)
   let admitted: AdmittedBatch
   try {

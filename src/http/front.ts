@@ -43,8 +43,7 @@ export async function buildFront(logs: FrontLogs, options: FrontOptions): Promis
     // After a rush, ms.
     keepAliveMaxTimeout: 5_000,
   })
-  const limitOf = ({ url = '' }: IncomingMessage) => (/\/batch(\?|$)/.test(url) ? batchBytes : options.bodyLimit)
-  divert(app.server, (request, response) => passOn(behind, request, response, limitOf(request)))
+  divert(app.server, (request, response) => passOn(behind, request, response, options.bodyLimit))
   app.addHook('onClose', () => behind.close())
   await app.ready()
   answerInTurn(app.server)
@@ -56,15 +55,9 @@ const READS =
 const WRITES = /^\/[a-z0-9][a-z0-9-]*\/(add|v1\/events(\/batch)?)$/
 
 /** Whether a thread that does not write answers it. */
-export function isServedHere({
-  method,
-  url = '',
-  headers,
-}: Pick<IncomingMessage, 'method' | 'url' | 'headers'>): boolean {
+export function isServedHere({ method, url = '' }: Pick<IncomingMessage, 'method' | 'url'>): boolean {
   const [path = ''] = url.split('?')
-  if (method === 'GET') return READS.test(path)
-  if (method !== 'POST' || !WRITES.test(path)) return false
-  return !path.endsWith('/batch') || headers['content-type']?.startsWith('application/x-ndjson') === true
+  return method === 'GET' ? READS.test(path) : method === 'POST' && WRITES.test(path)
 }
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void

@@ -18,8 +18,7 @@ export interface EventIntake {
   readonly log: ReadableLog
   readonly policy: PolicyInForce
   submit(body: Uint8Array): Promise<Admitted>
-  /** Absent in a thread that passes them on. */
-  submitBatch?(body: BatchBody): Promise<AdmittedBatch>
+  submitBatch(body: BatchBody): Promise<AdmittedBatch>
 }
 
 /** What the routes of a thread that only serves need of a log. */

@@ -1,19 +1,25 @@
 /** The items of a signed batch while they come in, each judged and described at once; then, at their place in the log, their entries. */
 import { addendumHash, BLINDING_SIZE } from '../core/addendum.ts'
 import { type BatchHeader, BatchRoot, isWhole } from '../core/batch.ts'
+import { encodeUint } from '../core/cbor-writer.ts'
 import { type Description, describe, parsePayload } from '../core/describe.ts'
-import { EVENT, encodeEntry } from '../core/entry.ts'
+import { decodeEntry, EVENT, encodeEntry, stampItem } from '../core/entry.ts'
 import type { JudgingPolicy } from '../core/entry-rules.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { Hash } from '../core/merkle.ts'
 import { judgeKeys, judgeOrigin, judgeStatement } from '../core/policy-fold.ts'
 import type { Signer } from '../core/write-policy.ts'
-import type { Placed } from './sequencer.ts'
 
 interface Item {
   readonly addendum: Uint8Array
   readonly digest: Hash
   readonly description: Description
+}
+
+/** An item with its entry, which is right in everything but time and place. */
+export interface JudgedItem {
+  readonly addendum: Uint8Array
+  readonly entry: Uint8Array
 }
 
 /** What an item costs in memory beside its bytes. */
@@ -61,7 +67,7 @@ export class BatchItems {
   }
 
   /** Their entries behind the header. `by` is the policy in force there. Throws what `take` and the constructor do. */
-  place(header: number, time: number, by: JudgingPolicy): Placed[] {
+  place(header: number, time: number, by: JudgingPolicy): JudgedItem[] {
     this.#signers = judgeKeys(by.ring, this.#keys, time)
     if (by !== this.#by) {
       this.#by = by
@@ -96,6 +102,17 @@ export class BatchItems {
     const description = describe({ keys: this.#keys, payloadType, payload }, this.#by.policy, parsed)
     return { addendum, digest: addendumHash(addendum), description }
   }
+}
+
+/** Items whose entries were made for another place or time, which are changed as they stand. */
+export function placeItems(items: readonly JudgedItem[], header: number, time: number): JudgedItem[] {
+  const place = encodeUint(header)
+  return items.map(({ addendum, entry }) => {
+    if (stampItem(entry, time, place)) return { entry, addendum }
+    const item = decodeEntry(entry)
+    if (item.kind !== EVENT || item.batch === undefined) throw new TypeError('not the entry of an item')
+    return { entry: encodeEntry({ ...item, time, batch: { header, position: item.batch.position } }), addendum }
+  })
 }
 
 /** A refusal of one item is one of the batch: it says which. */

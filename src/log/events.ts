@@ -4,7 +4,7 @@
  */
 import { addendumHash, blinding, joinAddendum, splitAddendum } from '../core/addendum.ts'
 import { BATCH_HEADER, parseBatchHeader } from '../core/batch.ts'
-import { equal, fromHex, toHex } from '../core/bytes.ts'
+import { equal, toHex } from '../core/bytes.ts'
 import { type Description, describe, parsePayload, type SignedPayload } from '../core/describe.ts'
 import { canonicalEnvelope, type Envelope, parseEnvelope, verifyEnvelope } from '../core/dsse.ts'
 import { BATCH, decodeEntry, EVENT, encodeEntry, POLICY, REDACTION, stampEntry } from '../core/entry.ts'
@@ -17,16 +17,14 @@ import { judgeRedaction, type NamedEntry, parseRedactionRequest } from '../core/
 import type { VerifySignature } from '../core/signature.ts'
 import type { Predecessor, WritePolicy } from '../core/write-policy.ts'
 import type { BatchBody } from './batch-body.ts'
-import { at, BatchItems } from './batch-items.ts'
+import { BatchIntake, MAX_BATCH_MEMORY, verifyHeader } from './batch-intake.ts'
+import { BatchItems, type JudgedItem, placeItems } from './batch-items.ts'
 import type { KeyRates } from './key-rates.ts'
 import type { Log, ReadableLog } from './log.ts'
 import { foldPolicies } from './policies.ts'
 import { checkLogKeys, checkShared } from './policy-rules.ts'
 import { prepareEvent } from './prepare.ts'
 import type { Candidate, Placed } from './sequencer.ts'
-
-/** Memory of all batches of a log that are coming in or waiting, bytes: past it, QUEUE_FULL. */
-const MAX_BATCH_MEMORY = 256 * 2 ** 20
 
 /** The entry that a submission has, new or from before. */
 export interface Admitted {
@@ -49,6 +47,20 @@ export interface JudgedEvent {
   readonly digest: Hash
   /** Right in everything but its time, and owned by who takes it. Absent when the event may not be logged, but may be known. */
   readonly entry?: Uint8Array
+  /** The envelope as it came, where it had signatures that this log does not count. */
+  readonly body?: Uint8Array
+}
+
+/** A signed batch as such a thread hands it over; without items it is only asked whether the log knows it. */
+export interface JudgedBatch {
+  readonly policy: number
+  /** Ids of the keys that signed the header. */
+  readonly keys: readonly Uint8Array[]
+  /** Envelope of the header, in canonical form. */
+  readonly document: Uint8Array
+  readonly digest: Hash
+  /** Owned by who takes them. */
+  readonly items?: readonly JudgedItem[]
   /** The envelope as it came, where it had signatures that this log does not count. */
   readonly body?: Uint8Array
 }
@@ -101,14 +113,14 @@ export class EventLog {
   #inForce: InForce
   /** Submissions on their way, by digest: what makes duplicates exact while both are in flight. */
   readonly #inFlight = new Map<string, Promise<Admitted>>()
-  /** Memory of the batches that are coming in, bytes. */
-  #gathered = 0
+  readonly #intake: BatchIntake
 
   private constructor(parts: EventsParts, successorOf: Predecessor | null, inForce: InForce) {
     this.log = parts.log
     this.successorOf = successorOf
     this.#parts = parts
     this.#inForce = inForce
+    this.#intake = new BatchIntake(parts.log.origin, MAX_BATCH_MEMORY)
   }
 
   /** Folds the policies of the log, judging each again. Throws INVALID_LOG when one may not be there. */
@@ -191,44 +203,50 @@ export class EventLog {
    */
   async submitBatch(body: BatchBody): Promise<AdmittedBatch> {
     this.#requireSigning()
-    const envelope = parseEnvelope(await body.header())
-    const verified = verifyEnvelope(envelope, this.#inForce.ring, this.#parts.verify)
-    const header = parseBatchHeader(envelope)
-    const document = canonicalEnvelope(envelope, verified)
-    const digest = addendumHash(document)
-    const { size } = header
-    const before = (await this.#known(digest)) ?? (await this.#batchBefore(envelope, document))
+    const signed = verifyHeader(await body.header(), this.#inForce.ring, this.#parts.verify)
+    const { size } = signed.header
+    const before = await this.#batchKnown(signed, signed.envelope)
     if (before !== undefined) return { ...before, size }
-    if (header.origin !== this.log.origin)
-      throw new TreelineError('WRONG_ORIGIN', `the batch is made for ${header.origin}, this log is ${this.log.origin}`)
-    const keys = verified.map(({ key }) => fromHex(key.id)!)
-    const items = new BatchItems(header, keys, this.#inForce, Date.now())
-    try {
-      while (items.count < size) {
-        const bytes = items.bytes
-        const { count } = items
-        items.take(at(count, () => body.ready()) ?? (await body.item(count)))
-        this.#gathered += items.bytes - bytes
-        if (this.#gathered > MAX_BATCH_MEMORY)
-          throw new TreelineError('QUEUE_FULL', 'the log takes more batches now than it can hold: try again later')
+    const admitted = await this.#intake.gather(body, signed, this.#inForce, (items) =>
+      this.#appendBatch(signed, items, (header, time) => items.place(header, time, this.#inForce)),
+    )
+    return { ...admitted, size }
+  }
+
+  /** The same for a batch that another thread has gathered. Undefined when it came without items, and the log does not know it. Throws what `submitBatch` does. */
+  async admitBatch(batch: JudgedBatch): Promise<Admitted | undefined> {
+    const { keys, document, body, items } = batch
+    this.#requireSigning()
+    if (items === undefined) return this.#batchKnown(batch, parseEnvelope(body ?? document))
+    const bytes = items.reduce((sum, { addendum, entry }) => sum + addendum.length + entry.length, 0)
+    return this.#appendBatch(batch, { count: items.length, bytes }, (header, time) => {
+      if (batch.policy === this.#inForce.index && time >= 2 ** 32) {
+        judgeKeys(this.#inForce.ring, keys, time)
+        return placeItems(items, header, time)
       }
-      await body.end()
-      items.requireWhole()
-      const place = (index: number, time: number): Placed => {
-        const policy = this.#inForce.index
-        return {
-          entry: encodeEntry({ kind: BATCH, time, keys, payloadType: BATCH_HEADER, addendum: digest, policy }),
-          addendum: document,
-          items: items.place(index, time, this.#inForce),
-        }
+      // The policy changed on the way: they are judged and described as if they came now.
+      const again = new BatchItems(parseBatchHeader(parseEnvelope(document)), keys, this.#inForce, time)
+      for (const { addendum } of items) again.take(addendum)
+      return again.place(header, time, this.#inForce)
+    })
+  }
+
+  #appendBatch(
+    { keys, document, digest }: Pick<JudgedBatch, 'keys' | 'document' | 'digest'>,
+    { count, bytes }: { readonly count: number; readonly bytes: number },
+    items: (header: number, time: number) => readonly JudgedItem[],
+  ): Promise<Admitted> {
+    const place = (index: number, time: number): Placed => {
+      const policy = this.#inForce.index
+      return {
+        entry: encodeEntry({ kind: BATCH, time, keys, payloadType: BATCH_HEADER, addendum: digest, policy }),
+        addendum: document,
+        items: items(index, time),
       }
-      const admitted = await this.#once(digest, () =>
-        this.#append({ size: items.bytes, entries: size + 1, source: this.#countKeys(keys, size), place }),
-      )
-      return { ...admitted, size }
-    } finally {
-      this.#gathered -= items.bytes
     }
+    return this.#once(digest, () =>
+      this.#append({ size: bytes, entries: count + 1, source: this.#countKeys(keys, count), place }),
+    )
   }
 
   /** What was there before costs nothing: only what is about to wait for its place is counted. Returns whose it is. Throws RATE_LIMITED. */
@@ -238,8 +256,13 @@ export class EventLog {
     return ids[0]!
   }
 
-  /** As `#knownBefore`, of a header. */
-  async #batchBefore(envelope: Envelope, document: Uint8Array): Promise<Admitted | undefined> {
+  /** The header, if it is known here or before. Throws REDACTED. */
+  async #batchKnown(
+    { document, digest }: Pick<JudgedBatch, 'document' | 'digest'>,
+    envelope: Envelope,
+  ): Promise<Admitted | undefined> {
+    const here = await this.#known(digest)
+    if (here !== undefined) return here
     for (const predecessor of this.#parts.predecessors?.() ?? []) {
       const there = envelope.signatures.length === 1 ? document : predecessor.#canonical(envelope)
       const known = there && (await predecessor.#known(addendumHash(there)))

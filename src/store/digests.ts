@@ -9,7 +9,7 @@
  * of the digest and 5 of the index; a match is confirmed against the entry.
  */
 import type Database from 'better-sqlite3'
-import { equal } from '../core/bytes.ts'
+import { concat, equal } from '../core/bytes.ts'
 import { DigestFilter } from './digest-filter.ts'
 import type { DigestKind } from './schema.ts'
 
@@ -34,9 +34,75 @@ interface Run {
 
 const pageId = (run: number, page: number): number => run * 2 ** 32 + page
 
-/** The page, of `pages`, that a digest or key belongs to. */
-const pageOf = (key: Uint8Array, pages: number): number =>
-  Math.floor((((key[0]! << 24) | (key[1]! << 16) | (key[2]! << 8) | key[3]!) >>> 0) * (pages / 2 ** 32))
+const uint32 = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+
+/** The page, of `pages`, that a digest or key at `at` belongs to. */
+const pageOf = (key: Uint8Array, pages: number, at = 0): number => Math.floor(uint32(key, at) * (pages / 2 ** 32))
+
+/** Ascending keys; each stands in `bytes` at `at` until the next one is asked for. No object for each: a log of millions merges millions. */
+interface SortedKeys {
+  readonly bytes: Uint8Array
+  readonly at: number
+  /** False behind the last one. */
+  next(): boolean
+}
+
+/** Those of some pages. */
+class Keys implements SortedKeys {
+  readonly #pages: Iterator<Uint8Array>
+  bytes: Uint8Array = new Uint8Array(0)
+  at = -KEY
+  /** Of the key, as a number; past all of them behind the last one. */
+  prefix = 0
+
+  constructor(pages: Iterator<Uint8Array>) {
+    this.#pages = pages
+  }
+
+  next(): boolean {
+    this.at += KEY
+    while (this.at >= this.bytes.length) {
+      const { done, value } = this.#pages.next()
+      if (done) {
+        this.prefix = Number.POSITIVE_INFINITY
+        return false
+      }
+      this.bytes = value
+      this.at = 0
+    }
+    const { bytes, at } = this
+    this.prefix = uint32(bytes, at) * 2 ** 16 + ((bytes[at + 4]! << 8) | bytes[at + 5]!)
+    return true
+  }
+}
+
+/** Those of runs that follow each other: of equal prefixes the earlier run has the lesser indexes, and goes first. */
+class MergedKeys implements SortedKeys {
+  readonly #runs: readonly Keys[]
+  #least: Keys | undefined
+
+  constructor(runs: readonly Keys[]) {
+    this.#runs = runs
+  }
+
+  get bytes(): Uint8Array {
+    return this.#least!.bytes
+  }
+
+  get at(): number {
+    return this.#least!.at
+  }
+
+  next(): boolean {
+    if (this.#least === undefined) for (const run of this.#runs) run.next()
+    else this.#least.next()
+    let least = this.#runs[0]!
+    for (const run of this.#runs) if (run.prefix < least.prefix) least = run
+    this.#least = least
+    return least.prefix !== Number.POSITIVE_INFINITY
+  }
+}
 
 const nameOf = (digest: Uint8Array): string =>
   Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1')
@@ -182,14 +248,7 @@ export class DigestIndex {
     yield
     keys.sort()
     yield
-    yield* this.#write(
-      keys.map((key) => Buffer.from(key, 'latin1')),
-      keys.length,
-      0,
-      first,
-      last,
-      [],
-    )
+    yield* this.#write(new Keys([Buffer.from(keys.join(''), 'latin1')].values()), keys.length, 0, first, last, [])
     for (const name of names) {
       const later = this.#recent.get(name)!.filter((index) => index >= last)
       if (later.length > 0) this.#recent.set(name, later)
@@ -199,30 +258,15 @@ export class DigestIndex {
 
   *#merge(runs: readonly Run[]): Generator<void> {
     const count = runs.reduce((sum, { first, last }) => sum + last - first, 0)
-    yield* this.#write(this.#mergedKeys(runs), count, runs[0]!.level + 1, runs[0]!.first, runs.at(-1)!.last, runs)
+    const keys = new MergedKeys(runs.map((run) => new Keys(this.#pagesOf(run))))
+    yield* this.#write(keys, count, runs[0]!.level + 1, runs[0]!.first, runs.at(-1)!.last, runs)
   }
 
-  *#mergedKeys(runs: readonly Run[]): Generator<Uint8Array> {
-    const inputs = runs.map((run) => this.#keysOf(run))
-    const heads = inputs.map((input) => input.next())
-    for (;;) {
-      let least = -1
-      for (let i = 0; i < heads.length; i++) {
-        if (heads[i]!.done) continue
-        if (least < 0 || Buffer.compare(heads[i]!.value!, heads[least]!.value!) < 0) least = i
-      }
-      if (least < 0) return
-      yield heads[least]!.value!
-      heads[least] = inputs[least]!.next()
-    }
-  }
-
-  *#keysOf({ id, pages }: Run): Generator<Uint8Array, undefined> {
+  *#pagesOf({ id, pages }: Run): Generator<Uint8Array> {
     for (let page = 0; page < pages; page++) {
       const keys = this.#sql.page.get(pageId(id, page))
-      for (let at = 0; keys !== undefined && at < keys.length; at += KEY) yield keys.subarray(at, at + KEY)
+      if (keys !== undefined) yield keys
     }
-    return undefined
   }
 
   /**
@@ -230,7 +274,7 @@ export class DigestIndex {
    * garbage. The last one puts the run in the place of those that it replaces.
    */
   *#write(
-    keys: Iterable<Uint8Array>,
+    keys: SortedKeys,
     count: number,
     level: number,
     first: number,
@@ -245,22 +289,25 @@ export class DigestIndex {
       waiting = []
     })
     let page = 0
-    let held: Uint8Array[] = []
-    for (const key of keys) {
-      const target = pageOf(key, run.pages)
+    let held: Uint8Array = new Uint8Array(2 * PAGE_KEYS * KEY)
+    let length = 0
+    while (keys.next()) {
+      const target = pageOf(keys.bytes, run.pages, keys.at)
       if (target !== page) {
-        waiting.push([page, Buffer.concat(held)])
-        held = []
+        if (length > 0) waiting.push([page, held.slice(0, length)])
+        length = 0
         page = target
         if (waiting.length >= STEP_PAGES) {
           flush()
           yield
         }
       }
-      held.push(key)
-      filter?.add(page, key)
+      if (length === held.length) held = concat(held, new Uint8Array(held.length))
+      for (let i = 0; i < KEY; i++) held[length + i] = keys.bytes[keys.at + i]!
+      length += KEY
+      filter?.add(page, keys.bytes, keys.at)
     }
-    if (held.length > 0) waiting.push([page, Buffer.concat(held)])
+    if (length > 0) waiting.push([page, held.slice(0, length)])
     this.#db.transaction(() => {
       flush()
       for (const { id } of replaces) this.#sql.deleteRun.run(id)

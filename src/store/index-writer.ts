@@ -155,8 +155,16 @@ export class IndexWriter {
 
   /** The entries that come next, as one transaction. Dies before: they are read from the log again. */
   add(entries: readonly IndexedEntry[], leaves: LeafHashes): void {
+    const before = this.#text?.chunk
     this.#write(entries, leaves)
     this.#size += entries.length
+    if (before !== undefined && this.#text?.chunk !== before) this.#forgetTables()
+  }
+
+  /** A connection keeps half a megabyte of what it built up for each table of text until it reads its schema anew: so it does when one is full. */
+  #forgetTables(): void {
+    this.#text = undefined
+    this.#db.pragma('writable_schema = RESET')
   }
 
   #insert(entries: readonly IndexedEntry[], { first, last }: LeafHashes): void {

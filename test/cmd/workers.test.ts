@@ -4,18 +4,20 @@ import { Agent, request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { parseReceipt } from '../../src/client/receipts.ts'
+import { parseBatchReceipt, parseReceipt } from '../../src/client/receipts.ts'
+import { BATCH_BODY } from '../../src/core/batch.ts'
 import { fromBase64, toUtf8 } from '../../src/core/bytes.ts'
 import { parseCheckpoint } from '../../src/core/checkpoint.ts'
 import { parseEnvelope } from '../../src/core/dsse.ts'
 import { parseEvidence, verifyEvidence } from '../../src/core/evidence.ts'
 import { leafHash, verifyInclusion } from '../../src/core/merkle.ts'
 import { parseNote } from '../../src/core/note.ts'
-import { verifyReceipt } from '../../src/core/receipt.ts'
+import { verifyBatchReceipt, verifyReceipt } from '../../src/core/receipt.ts'
 import { parseWitnessPolicy } from '../../src/core/witness-policy.ts'
 import { isServedHere } from '../../src/http/front.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import { Actor, event, redactionRequest, signedPolicy } from '../support/actors.ts'
+import { bodyOf, type SignedBatch, signedBatch, statements } from '../support/batch.ts'
 import { ask, exchange, json, post } from '../support/http.ts'
 import { runProgram, startProgram } from '../support/programs.ts'
 import { makeEventLog, makeRawLog, ORIGIN, temporaryFolder } from '../support/server.ts'
@@ -74,14 +76,14 @@ async function published(url: string, size: number) {
 }
 
 t.test('what a thread serves by itself, and what it passes on', (t) => {
-  const here = (method: string, url: string, headers = {}) => isServedHere({ method, url, headers })
+  const here = (method: string, url: string) => isServedHere({ method, url })
   for (const path of ['checkpoint', 'tile/0/000', 'tile/entries/x001/000.p/3', 'addenda/aa/bb/aabb', 'v1/events/7'])
     t.ok(here('GET', `/a-log/${path}`), path)
   for (const path of ['v1/evidence/7', 'v1/proofs/inclusion?index=1', 'v1/proofs/consistency?from=1&to=2'])
     t.ok(here('GET', `/a/${path}`), path)
   t.ok(here('POST', '/a/add'))
   t.ok(here('POST', '/a/v1/events?wait=witnessed'))
-  t.ok(here('POST', '/a/v1/events/batch', { 'content-type': 'application/x-ndjson' }))
+  t.ok(here('POST', '/a/v1/events/batch'))
   for (const [method, path] of [
     ['GET', '/'],
     ['GET', '/metrics'],
@@ -94,7 +96,6 @@ t.test('what a thread serves by itself, and what it passes on', (t) => {
     ['PUT', '/a/add'],
     ['POST', '/a/v1/policy'],
     ['POST', '/a/v1/redactions'],
-    ['POST', '/a/v1/events/batch'],
   ] as const)
     t.notOk(here(method, path), `${method} ${path}`)
   t.end()
@@ -218,6 +219,72 @@ t.test('one log, whichever thread is asked', async (t) => {
   t.match(second.errors, /EADDRINUSE/)
   t.equal(await server.stop(), 0)
   t.same(server.errors, [])
+})
+
+t.test('signed batches, whichever thread takes them', async (t) => {
+  const { data, trust, document } = await folder(t)
+  const server = await serve(t, data)
+  const { url } = server
+  t.teardown(() => server.process.kill('SIGKILL'))
+  const send = (body: Uint8Array) => post(url, '/test/v1/events/batch', body, BATCH_BODY)
+
+  // So many that headers stand at indexes of one, two and three bytes, and threads guess those of others.
+  const batches = Array.from({ length: 100 }, (_, i) =>
+    signedBatch(ORIGIN, statements(1 + (i % 7), `${i}-`), [signers[i % 4]!]),
+  )
+  const answers = await Promise.all([...batches, ...batches].map(({ body }) => send(body)))
+  const receipts = answers.map((answer) => parseBatchReceipt(json(answer)))
+  const indexes = new Map<SignedBatch, number>()
+  receipts.forEach((receipt, i) => {
+    const batch = batches[i % batches.length]!
+    verifyBatchReceipt(receipt, parseEnvelope(toUtf8(batch.header)), trust)
+    if ((indexes.get(batch) ?? receipt.index) !== receipt.index)
+      t.fail(`batch ${i} is at ${receipt.index} and elsewhere`)
+    indexes.set(batch, receipt.index)
+  })
+  const statuses = answers.map(({ status }) => status).sort()
+  t.same(statuses, [...Array(100).fill(200), ...Array(100).fill(201)], 'each of two that came at once is told the same')
+  const size = 1 + batches.reduce((sum, { addenda }) => sum + 1 + addenda.length, 0)
+  await published(url, size)
+  for (const batch of [batches[0]!, batches[6]!, batches[99]!]) {
+    const index = indexes.get(batch)!
+    const { body } = await ask(url, `/test/v1/evidence/${index + batch.addenda.length}`)
+    const found = verifyEvidence(parseEvidence(new Uint8Array(body)), trust, nativeVerify)
+    t.match(found.batch, { index, size: batch.addenda.length, position: batch.addenda.length - 1 })
+  }
+
+  // What is refused says which item it is about, and nothing of it is there.
+  const { header, addenda } = signedBatch(ORIGIN, statements(3, 'refused'), [signers[0]!])
+  const swapped = [addenda[1]!, addenda[0]!, addenda[2]!]
+  t.match(json(await send(bodyOf(header, swapped))), { status: 403, code: 'BAD_SIGNATURE' })
+  const nonsense = signedBatch(ORIGIN, [...statements(2, 'good'), '{"a":'], [signers[0]!]).body
+  t.match(json(await send(nonsense)), { status: 400, code: 'MALFORMED_PAYLOAD', detail: /item 2/ })
+  t.match(json(await send(bodyOf(header, addenda.slice(0, 2)))), { status: 400, code: 'MALFORMED_ENVELOPE' })
+  const elsewhere = signedBatch('log.example/other', statements(1), [signers[0]!]).body
+  t.match(json(await send(elsewhere)), { status: 403, code: 'WRONG_ORIGIN' })
+  t.match(json(await send(signedBatch(ORIGIN, statements(1), [new Actor()]).body)), { code: 'UNKNOWN_KEY' })
+
+  const { index: at, sha256 } = json(await ask(url, '/test/v1/policy'))
+  const suspended = { since: 1, compromisedSince: null }
+  const changed = {
+    ...document,
+    ...{ sequence: 1, previous: { index: at, sha256 } },
+    signers: (document.signers as object[]).map((one, i) => (i === 0 ? { ...one, suspended } : one)),
+  }
+  t.equal((await post(url, '/test/v1/policy', signedPolicy(changed, [administrator]))).status, 201)
+  const late = Array.from({ length: 8 }, (_, i) => signedBatch(ORIGIN, statements(2, `late ${i}`), [signers[i % 2]!]))
+  const verdicts = await Promise.all(late.map(({ body }) => send(body)))
+  t.same(
+    verdicts.map(({ status }) => status),
+    late.map((_, i) => (i % 2 === 0 ? 403 : 201)),
+  )
+  const known = await Promise.all(Array.from({ length: 8 }, () => send(batches[0]!.body)))
+  t.ok(known.every((answer) => answer.status === 200 && json(answer).index === indexes.get(batches[0]!)))
+
+  t.equal(await server.stop(), 0)
+  t.same(server.errors, [])
+  const checked = await runProgram(t, 'cmd/treeline-server.ts', ['check', '--data', data])
+  t.equal(checked.code, 0, checked.errors)
 })
 
 t.test('a thread that ends is replaced, and what was answered stays true', async (t) => {

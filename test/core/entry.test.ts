@@ -4,6 +4,7 @@ import { addendumHash, blinding, joinAddendum, splitAddendum } from '../../src/c
 import type { Artifact } from '../../src/core/artifact.ts'
 import { compare, concat, equal, fromHex, toHex, toUtf8, u32 } from '../../src/core/bytes.ts'
 import { type Cbor, decodeCbor, encodeCbor } from '../../src/core/cbor.ts'
+import { encodeUint } from '../../src/core/cbor-writer.ts'
 import { describe } from '../../src/core/describe.ts'
 import {
   addendumDigest,
@@ -15,6 +16,7 @@ import {
   GENESIS,
   POLICY,
   REDACTION,
+  stampItem,
 } from '../../src/core/entry.ts'
 import { IN_TOTO } from '../../src/core/payload.ts'
 import { canonicalOf, ed25519Signer } from './signers.ts'
@@ -322,6 +324,26 @@ t.test('addendumDigest trusts nothing but the trailer', (t) => {
   ] as const) {
     t.throws(() => addendumDigest(entry), { code: 'MALFORMED_ENTRY' }, name)
   }
+  t.end()
+})
+
+t.test('an item that gets its place late is what it would have been', (t) => {
+  const time = fc.integer({ min: 2 ** 32, max: 2 ** 45 })
+  const header = fc.oneof(fc.nat(300), fc.nat(70_000), fc.maxSafeInteger().map(Math.abs))
+  const items = anyEntry.filter((entry) => entry.kind === EVENT)
+  fc.assert(
+    fc.property(items, time, time, header, header, index, (entry, guessed, at, first, second, position) => {
+      const placed = (when: number, where: number) =>
+        encodeEntry({ ...entry, time: when, batch: { header: where, position } } as Entry)
+      const bytes = placed(guessed, first)
+      const before = bytes.slice()
+      const stamped = stampItem(bytes, at, encodeUint(second))
+      const alike = encodeUint(first).length === encodeUint(second).length
+      return stamped === alike && equal(bytes, alike ? placed(at, second) : before)
+    }),
+  )
+  const item = encodeEntry({ ...EXAMPLE, time: 2 ** 32, batch: { header: 1, position: 0 } } as Entry)
+  t.throws(() => stampItem(item, 2 ** 32 - 1, encodeUint(2)), RangeError)
   t.end()
 })
 

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { toUtf8 } from '../../src/core/bytes.ts'
 import { openStore } from '../../witness/worm/open-store.ts'
+import { S3Store } from '../../witness/worm/s3.ts'
+import { MAX_ANSWER } from '../../witness/worm/s3-answers.ts'
 import { MAX_OBJECT_SIZE, type WormStore } from '../../witness/worm/store.ts'
 import { codeOf, keysOf } from './worm-contract.ts'
 
@@ -98,6 +100,38 @@ t.test('a listing', async (t) => {
   t.equal(await codeOf(keysOf(back.store.list(''))), 'UNREACHABLE', 'that has no order')
   const none = await storeOn(t, (_, response) => response.end(page([])))
   t.equal(await codeOf(none.store.put('a', toUtf8('x'), Date.now() + 60_000)), 'WORM_BROKEN', 'without what was put')
+})
+
+t.test('an answer without an end', async (t) => {
+  let sent = 0
+  const endless = (status: number): RequestListener => {
+    return (_, response) => {
+      const piece = Buffer.alloc(65_536, '<Version/>')
+      response.writeHead(status)
+      const more = (): void => {
+        while (!response.destroyed && response.write(piece)) sent += piece.length
+      }
+      response.on('drain', more)
+      more()
+    }
+  }
+  const list = await storeOn(t, endless(200))
+  t.equal(await codeOf(keysOf(list.store.list(''))), 'UNREACHABLE', 'a listing')
+  t.equal(await codeOf(list.store.lockOf(OBJECT)), 'UNREACHABLE', 'a lock')
+  const error = await storeOn(t, endless(403))
+  t.equal(await codeOf(error.store.get(OBJECT)), 'UNREACHABLE', 'why there is no object')
+  t.ok(sent < 10 * MAX_ANSWER, 'is not read for long')
+})
+
+t.test('an answer that takes for ever', async (t) => {
+  await storeOn(t, (_, response) => {
+    response.write('<ListVersionsResult>')
+    const timer = setInterval(() => response.write(' '), 20)
+    response.on('close', () => clearInterval(timer))
+  })
+  const store = S3Store.open('s3://bucket', { timeout: 300 })
+  t.teardown(() => store.close())
+  t.equal(await codeOf(keysOf(store.list(''))), 'UNREACHABLE', 'although something always comes')
 })
 
 t.test('a body', async (t) => {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { addAbortSignal } from 'node:stream'
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { TreelineError } from '../../src/core/errors.ts'
+import { boundAnswers } from './s3-answers.ts'
 import { isGone, s3Error } from './s3-errors.ts'
 import { MAX_OBJECT_SIZE, type ObjectVersion } from './store.ts'
 
@@ -39,6 +40,7 @@ export class S3Bucket {
       responseChecksumValidation: 'WHEN_REQUIRED',
       requestHandler: { connectionTimeout: timeout, requestTimeout: timeout, throwOnRequestTimeout: true },
     })
+    boundAnswers(this.#client, timeout)
   }
 
   /** `length`: of the body that is sent, bytes. Throws an answer that begins with `step`. */

@@ -91,6 +91,7 @@ export class Gateway {
   async #admit(submission: Submission): Promise<Admitted | undefined> {
     const { log, events } = this.#parts.logs.get(submission.log)!
     if (submission.kind === 'event') return events!.admit(submission.event)
+    if (submission.kind === 'batch') return events!.admitBatch(submission.batch)
     return { index: await addRaw(log, submission.entry), entry: NOTHING, created: true }
   }
 

@@ -1,6 +1,6 @@
 /** What the thread that writes and the threads that serve tell each other. */
 import { type Code, TreelineError } from '../../core/errors.ts'
-import type { JudgedEvent } from '../events.ts'
+import type { JudgedBatch, JudgedEvent } from '../events.ts'
 import type { PublishedHead } from '../published-heads.ts'
 import { PackReader, type PackWriter } from './packed.ts'
 
@@ -73,6 +73,7 @@ export type FromWorker =
 export type Submission = { readonly id: number; readonly log: string } & (
   | { readonly kind: 'raw'; readonly entry: Uint8Array }
   | { readonly kind: 'event'; readonly event: JudgedEvent }
+  | { readonly kind: 'batch'; readonly batch: JudgedBatch }
 )
 
 export type Outcome = { readonly id: number } & (
@@ -94,6 +95,7 @@ export type Outcome = { readonly id: number } & (
 
 const RAW = 0
 const EVENT = 1
+const BATCH = 2
 
 export function packSubmission(to: PackWriter, submission: Submission): void {
   to.number(submission.id)
@@ -103,28 +105,66 @@ export function packSubmission(to: PackWriter, submission: Submission): void {
     to.bytes(submission.entry)
     return
   }
+  if (submission.kind === 'batch') {
+    to.byte(BATCH)
+    packBatch(to, submission.batch)
+    return
+  }
   const { policy, keys, addendum, digest, entry, body } = submission.event
   to.byte(EVENT)
   to.number(policy)
-  to.byte(keys.length)
-  for (const key of keys) to.bytes(key)
+  packKeys(to, keys)
   to.bytes(addendum)
   to.bytes(digest)
   to.maybe(entry)
   to.maybe(body)
 }
 
+function packBatch(to: PackWriter, { policy, keys, document, digest, body, items }: JudgedBatch): void {
+  to.number(policy)
+  packKeys(to, keys)
+  to.bytes(document)
+  to.bytes(digest)
+  to.maybe(body)
+  to.number(items?.length ?? -1)
+  for (const { addendum, entry } of items ?? []) {
+    to.bytes(addendum)
+    to.bytes(entry)
+  }
+}
+
+function unpackBatch(from: PackReader): JudgedBatch {
+  const policy = from.number()
+  const keys = unpackKeys(from)
+  const [document, digest, body, count] = [from.bytes(), from.bytes(), from.maybe(), from.number()]
+  const common = { policy, keys, document, digest, ...(body && { body }) }
+  if (count < 0) return common
+  return { ...common, items: Array.from({ length: count }, () => ({ addendum: from.bytes(), entry: from.bytes() })) }
+}
+
+function packKeys(to: PackWriter, keys: readonly Uint8Array[]): void {
+  to.byte(keys.length)
+  for (const key of keys) to.bytes(key)
+}
+
+const unpackKeys = (from: PackReader): Uint8Array[] => Array.from({ length: from.byte() }, () => from.bytes())
+
 /** Bytes are views of the buffer. */
 export function* unpackSubmissions(buffer: ArrayBuffer): Generator<Submission> {
   const from = new PackReader(buffer)
   while (!from.atEnd) {
     const common = { id: from.number(), log: from.text() }
-    if (from.byte() === RAW) {
+    const kind = from.byte()
+    if (kind === RAW) {
       yield { ...common, kind: 'raw', entry: from.bytes() }
       continue
     }
+    if (kind === BATCH) {
+      yield { ...common, kind: 'batch', batch: unpackBatch(from) }
+      continue
+    }
     const policy = from.number()
-    const keys = Array.from({ length: from.byte() }, () => from.bytes())
+    const keys = unpackKeys(from)
     const [addendum, digest, entry, body] = [from.bytes(), from.bytes(), from.maybe(), from.maybe()]
     const event = { policy, keys, addendum, digest, ...(entry && { entry }), ...(body && { body }) }
     yield { ...common, kind: 'event', event }

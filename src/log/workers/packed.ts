@@ -4,9 +4,15 @@ import { fromUtf8, toUtf8 } from '../../core/bytes.ts'
 const START = 64 * 1024
 
 export class PackWriter {
-  #bytes = new Uint8Array(START)
-  #view = new DataView(this.#bytes.buffer)
+  #bytes: Uint8Array<ArrayBuffer>
+  #view: DataView
   #at = 0
+
+  /** `room`: bytes that it begins with. */
+  constructor(room = START) {
+    this.#bytes = new Uint8Array(room)
+    this.#view = new DataView(this.#bytes.buffer)
+  }
 
   get length(): number {
     return this.#at

@@ -17,6 +17,8 @@ interface RemoteLogsParts {
   readonly verify: VerifySignature
   /** The file of a log, which is not written through it. */
   readonly open: (database: string) => ReadStore
+  /** Memory of the batches of each log that are coming in at this thread, bytes. */
+  readonly batchMemory: number
 }
 
 /** The logs of a serving thread, kept at the state that the thread which writes tells of. */
@@ -43,12 +45,13 @@ export class RemoteLogs {
   }
 
   async #open(states: readonly LogState[]): Promise<void> {
-    const { link, verify, open } = this.#parts
+    const { link, verify, open, batchMemory } = this.#parts
     for (const state of states) {
       const { name, events } = state
       const log = await RemoteLog.open(state, new RemoteStore(open(state.database), link.find(name)))
       const logOf = (other: string): ReadableLog => this.#logs.get(other)!.log
-      this.#logs.set(name, { log, ...(events && { events: new RemoteEvents({ log, link, verify, logOf }, events) }) })
+      const parts = { log, link, verify, logOf, batchMemory }
+      this.#logs.set(name, { log, ...(events && { events: new RemoteEvents(parts, events) }) })
     }
     const early = this.#early!
     this.#early = undefined

@@ -1,6 +1,6 @@
 /** A serving thread's end of the line to the thread that writes. */
 import { TreelineError } from '../../core/errors.ts'
-import type { JudgedEvent } from '../events.ts'
+import type { JudgedBatch, JudgedEvent } from '../events.ts'
 import {
   errorOf,
   type FromWorker,
@@ -19,7 +19,11 @@ export interface LinkLimits {
   readonly bytes: number
 }
 
-type AdmittedOutcome = Outcome & { readonly kind: 'admitted' }
+export type AdmittedOutcome = Outcome & { readonly kind: 'admitted' }
+
+/** Of the two parts of an item, and what a batch has beside its items, bytes: a first guess. */
+const LENGTHS = 8
+const BATCH_ROOM = 4_096
 
 interface Waiting {
   readonly size: number
@@ -47,6 +51,14 @@ export class WriterLink {
     return this.#submit({ id: this.#next++, log, kind: 'event', event }, event.addendum.length)
   }
 
+  /** The same for a batch, whose memory is counted where it was gathered: in a message of its own. */
+  submitBatch(log: string, batch: JudgedBatch): Promise<AdmittedOutcome | undefined> {
+    const { items = [] } = batch
+    const bytes = items.reduce((sum, { addendum, entry }) => sum + addendum.length + entry.length + LENGTHS, 0)
+    const packed = new PackWriter(bytes + BATCH_ROOM)
+    return this.#wait({ id: this.#next++, log, kind: 'batch', batch }, 0, packed, () => this.#send(packed))
+  }
+
   /** Resolves to the index of a raw entry when it is durable. Throws the same. */
   async add(log: string, entry: Uint8Array): Promise<number> {
     const added = await this.#submit({ id: this.#next++, log, kind: 'raw', entry }, entry.length)
@@ -70,6 +82,23 @@ export class WriterLink {
   }
 
   #submit(submission: Submission, size: number): Promise<AdmittedOutcome | undefined> {
+    return this.#wait(submission, size, this.#packed, () => {
+      if (this.#scheduled) return
+      this.#scheduled = true
+      // What this turn of the event loop has taken from the sockets goes in one message.
+      setImmediate(() => {
+        this.#scheduled = false
+        this.#send(this.#packed)
+      })
+    })
+  }
+
+  #wait(
+    submission: Submission,
+    size: number,
+    into: PackWriter,
+    send: () => void,
+  ): Promise<AdmittedOutcome | undefined> {
     if (this.#waiting.size >= this.#limits.entries || this.#bytes + size > this.#limits.bytes)
       return Promise.reject(
         new TreelineError('QUEUE_FULL', 'the log has more to write than it can hold: try again later'),
@@ -77,16 +106,14 @@ export class WriterLink {
     return new Promise((resolve, reject) => {
       this.#waiting.set(submission.id, { size, resolve, reject })
       this.#bytes += size
-      packSubmission(this.#packed, submission)
-      if (this.#scheduled) return
-      this.#scheduled = true
-      // What this turn of the event loop has taken from the sockets goes in one message.
-      setImmediate(() => {
-        this.#scheduled = false
-        const packed = this.#packed.take()
-        this.#post({ kind: 'submissions', packed }, [packed])
-      })
+      packSubmission(into, submission)
+      send()
     })
+  }
+
+  #send(from: PackWriter): void {
+    const packed = from.take()
+    this.#post({ kind: 'submissions', packed }, [packed])
   }
 
   #settle(outcome: Outcome): void {
