@@ -74,7 +74,7 @@ export class IndexReader {
 
   private constructor(db: Database.Database) {
     this.#db = db
-    db.pragma('cache_size = -32768')
+    db.pragma('cache_size = -16384')
     const touching = 'SELECT idx FROM by_artifact WHERE prefix = @prefix AND role = @role AND idx >= @from'
     const name = (table: string) => db.prepare<[number], string>(`SELECT name FROM ${table} WHERE id = ?`).pluck()
     this.#sql = {

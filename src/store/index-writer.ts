@@ -118,7 +118,7 @@ export class IndexWriter {
       db.pragma('journal_mode = WAL')
       db.pragma('synchronous = NORMAL')
       db.pragma('secure_delete = ON')
-      db.pragma('cache_size = -65536')
+      db.pragma('cache_size = -32768')
       db.pragma('wal_autocheckpoint = 2000')
       db.transaction(() => {
         if (db.pragma('user_version', { simple: true }) !== 0) return
@@ -207,7 +207,7 @@ export class IndexWriter {
       const exists = this.#db.prepare('SELECT 1 FROM sqlite_schema WHERE name = ?').get(table)
       if (exists === undefined) {
         this.#db.exec(createText(chunk))
-        this.#db.exec(`INSERT INTO ${table} (${table}, rank) VALUES ('pgsz', 8000), ('hashsize', 16777216)`)
+        this.#db.exec(`INSERT INTO ${table} (${table}, rank) VALUES ('pgsz', 8000), ('hashsize', 4194304)`)
       }
       this.#text = { chunk, insert: this.#db.prepare(`INSERT INTO ${table} (rowid, body) VALUES (?, ?)`) }
     }

@@ -36,7 +36,7 @@ function configure(db: Database.Database): void {
   db.pragma('synchronous = FULL')
   db.pragma('secure_delete = ON')
   // KiB. A server has several readers of a log, and the pages that they read are in the memory of the system already.
-  db.pragma(`cache_size = ${db.readonly ? -8_192 : -32_768}`)
+  db.pragma(`cache_size = ${db.readonly ? -8_192 : -16_384}`)
 }
 
 /** Makes the file of a new log, or of one that is to be filled from a copy and never signs. Throws USAGE when there is one already. */
