@@ -69,18 +69,6 @@ process.once('SIGINT', () => process.exit(130))
 const actors = Array.from({ length: 40 }, () => new Actor())
 const keys = actors.map(({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
 
-console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}, synchronous=FULL`)
-const steps: Partial<Record<Kind, readonly Step[]>> = {}
-for (const kind of ['raw', 'events'] as const) {
-  const most = Number(values[kind])
-  if (most === 0) continue
-  requireRoom(kind, most)
-  const grown = await grow(kind, most)
-  steps[kind] = grown
-  if (values.out !== undefined) writeFileSync(`${values.out}-${kind}.svg`, plot(kind, grown))
-}
-if (values.out !== undefined) writeFileSync(`${values.out}.json`, JSON.stringify(steps, undefined, 1))
-
 function requireRoom(kind: Kind, entries: number): void {
   const { bavail, bsize } = statfsSync(folder)
   const need = entries * DISK_BYTES[kind]
@@ -280,3 +268,15 @@ function plot(kind: Kind, steps: readonly Step[]): string {
     ],
   })
 }
+
+console.log(`${cpus().length} × ${cpus()[0]!.model.trim()}, Node ${process.version}, synchronous=FULL`)
+const steps: Partial<Record<Kind, readonly Step[]>> = {}
+for (const kind of ['raw', 'events'] as const) {
+  const most = Number(values[kind])
+  if (most === 0) continue
+  requireRoom(kind, most)
+  const grown = await grow(kind, most)
+  steps[kind] = grown
+  if (values.out !== undefined) writeFileSync(`${values.out}-${kind}.svg`, plot(kind, grown))
+}
+if (values.out !== undefined) writeFileSync(`${values.out}.json`, JSON.stringify(steps, undefined, 1))

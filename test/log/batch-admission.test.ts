@@ -1,9 +1,11 @@
 /** A batch that one thread has judged and another one admits: what changed meanwhile counts. */
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { toHex, toUtf8 } from '../../src/core/bytes.ts'
 import { decodeEntry } from '../../src/core/entry.ts'
 import { judgeBy } from '../../src/core/entry-rules.ts'
-import { verifyHeader } from '../../src/log/batch-intake.ts'
+import { BatchBody } from '../../src/log/batch-body.ts'
+import { BatchIntake, verifyHeader } from '../../src/log/batch-intake.ts'
 import { BatchItems } from '../../src/log/batch-items.ts'
 import type { EventLog, JudgedBatch } from '../../src/log/events.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
@@ -60,4 +62,47 @@ t.test('a batch that another thread has judged', async (t) => {
   const { size } = events.log.head.tree
   await t.rejects(events.admitBatch(stale[1]!), { code: 'TYPE_NOT_ALLOWED', message: /^item 0: / })
   t.equal(events.log.head.tree.size, size)
+})
+
+t.test('more batches than a thread may hold', async (t) => {
+  const data = temporaryFolder(t)
+  await makeEventLog(data, [admin], [{ actor: signer }])
+  const server = await startServer(data)
+  t.teardown(() => server.close())
+  const policy = judgeBy(server.opened.logs.get('test')!.events!.policy)
+  const { header, addenda, body } = signedBatch(ORIGIN, statements(20), [signer])
+  const intake = new BatchIntake(ORIGIN, 30_000)
+  const gather = async (use: () => Promise<void>) => {
+    const frames = new BatchBody(Readable.from([body]))
+    const signed = verifyHeader(await frames.header(), policy.ring, nativeVerify)
+    return intake.gather(frames, signed, policy, async (items) => {
+      await use()
+      return items.count
+    })
+  }
+  const held = Promise.withResolvers<void>()
+  const first = gather(() => held.promise)
+  await t.rejects(
+    gather(async () => {}),
+    { code: 'QUEUE_FULL' },
+  )
+  held.resolve()
+  t.equal(await first, addenda.length)
+  t.equal(await gather(async () => {}), addenda.length, 'what has an end is counted no more')
+  await t.rejects(
+    gather(() => Promise.reject(new Error('the log failed'))),
+    /the log failed/,
+  )
+  t.equal(await gather(async () => {}), addenda.length, 'however it ended')
+  await t.rejects(
+    new BatchIntake('log.example/other', 1e6).gather(
+      new BatchBody(Readable.from([])),
+      verifyHeader(toUtf8(header), policy.ring, nativeVerify),
+      policy,
+      async () => {},
+    ),
+    {
+      code: 'WRONG_ORIGIN',
+    },
+  )
 })
