@@ -1,38 +1,31 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { TreelineError } from '../../src/core/errors.ts'
-import type { WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { closeServer } from '../../src/http/app.ts'
 import { TokenGate } from '../../src/http/auth.ts'
-import type { RateLimits } from '../../src/http/limits.ts'
 import { describeError, type Logger } from '../../src/http/logging.ts'
 import { Metrics } from '../../src/http/metrics.ts'
 import { buildServer } from '../../src/http/server.ts'
 import { MAX_BATCH_MEMORY } from '../../src/log/batch-intake.ts'
 import { systemClocks } from '../../src/log/clock.ts'
 import { Keeper } from '../../src/log/keeper.ts'
-import type { LogOptions } from '../../src/log/log.ts'
 import type { SharedLog } from '../../src/log/workers/gateway.ts'
 import type { Store } from '../../src/store/store.ts'
-import { readTokens, tokensFile } from '../../src/store/tokens.ts'
+import { tokensFile } from '../../src/store/tokens.ts'
 import { type Command, EXIT, type Options, usage } from '../cli.ts'
 import { roomForConnections } from './descriptors.ts'
 import { openLogs } from './open-logs.ts'
-import { readTls, reloadTls, type TlsFiles } from './tls.ts'
-import { readWitnessPolicies } from './witnesses.ts'
+import { LEVELS, MIB, RATES, readSettings, type ServeSettings } from './settings.ts'
+import { readTls, reloadTls } from './tls.ts'
 import { freePort, WorkerPool } from './worker-pool.ts'
 
-const MIB = 2 ** 20
 /** Largest batch of events. */
 const BATCH_BYTES = 32 * MIB
-const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'] as const
-/** Requests a minute of one address, where strangers can ask. An audit of 10 million entries reads 39,000 bundles. */
-const RATES: RateLimits = { reads: 12_000, writes: 60_000 }
 
 /** Made by `npm run build`; where it was never run, / is a plain page. */
 const EXPLORER = fileURLToPath(new URL('../../dist/explorer', import.meta.url))
@@ -103,7 +96,7 @@ export const serveCommand: Command = {
 
 /** `wrap` may put something before each store: tests break the product on purpose with it. */
 export async function serve(options: Options, wrap: (store: Store) => Store = (store) => store): Promise<number> {
-  const settings = read(options)
+  const settings = readSettings(options)
   const { data, host, port, tls, patience } = settings
   const certificate = tls && readTls(tls)
   const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 200 })
@@ -235,7 +228,7 @@ interface Front {
 /** `app` answers them on a socket that only this user can open, and nobody else. */
 async function startFront(
   app: FastifyInstance,
-  settings: Settings,
+  settings: ServeSettings,
   logs: ReadonlyMap<string, SharedLog>,
   logger: Logger,
 ): Promise<Front> {
@@ -268,112 +261,6 @@ async function startFront(
     remove()
     throw error
   }
-}
-
-interface Settings {
-  readonly workers: number
-  readonly data: string
-  readonly host: string
-  readonly port: number
-  /** Whether only this machine can connect. */
-  readonly loopback: boolean
-  /** Whether logs are read without a token, come what may. */
-  readonly public: boolean
-  readonly tls: TlsFiles | undefined
-  readonly proxies: readonly string[]
-  readonly rates: RateLimits
-  /** Events a minute of one signer; 0 is no limit. */
-  readonly keyRate: number
-  readonly maxConnections: number
-  readonly bodyLimit: number
-  readonly level: (typeof LEVELS)[number]
-  /** For requests in flight when the server stops, ms. */
-  readonly patience: number
-  readonly log: LogOptions
-  readonly witnesses: (vkey: string) => WitnessPolicy | undefined
-  /** Monitoring prefix. */
-  readonly keeper: string | undefined
-  /** ms. */
-  readonly waitLimit: number
-}
-
-/** Throws USAGE for what contradicts itself, and for what would open a log to strangers without being told to. */
-function read(options: Options): Settings {
-  const data = options.need('data')
-  const [, named = '', port = ''] = /^(.+):([0-9]{1,5})$/.exec(options.need('listen')) ?? []
-  if (named === '' || Number(port) > 65_535) throw usage('--listen takes HOST:PORT')
-  // One address, not both that the name may have: they would be two servers with one certificate to renew.
-  const host = named === 'localhost' ? '127.0.0.1' : named.replace(/^\[|\]$/g, '')
-  const loopback = isLoopback(host)
-  const level = LEVELS.find((one) => one === options.need('log-level'))
-  if (level === undefined) throw usage(`--log-level is one of ${LEVELS.join(', ')}`)
-  const proxies = options.all('trust-proxy')
-  for (const proxy of proxies) {
-    const [address = '', bits] = proxy.split('/')
-    if (isIP(address) === 0 || (bits !== undefined && !/^[0-9]{1,3}$/.test(bits)))
-      throw usage(`--trust-proxy takes an address or a network such as 10.0.0.0/8, not "${proxy}"`)
-  }
-  const tls = tlsFiles(options)
-  const rate = (name: string, beyond: number): number =>
-    options.get(name) === undefined ? (loopback ? 0 : beyond) : options.integer(name, 0, 1e9)
-  const settings: Settings = {
-    workers: options.integer('workers', 0, 64),
-    data,
-    host,
-    port: Number(port),
-    loopback,
-    public: options.is('public'),
-    tls,
-    proxies,
-    rates: { reads: rate('rate-limit-reads', RATES.reads), writes: rate('rate-limit-writes', RATES.writes) },
-    keyRate: options.integer('rate-limit-key', 0, 1e9),
-    maxConnections: options.integer('max-connections', 1, 1e6),
-    bodyLimit: options.integer('body-limit', 1, 4 * MIB),
-    level,
-    patience: 1000 * options.integer('shutdown-timeout', 0, 3_600),
-    log: {
-      publishInterval: options.integer('publish-interval', 1, 3_600_000),
-      acceptClock: options.is('accept-clock'),
-      witnessTimeout: options.integer('witness-timeout', 1, 600_000),
-      queueEntries: options.integer('queue-entries', 1, 1e6),
-      queueBytes: options.integer('queue-bytes', 8 * MIB, 2 ** 40),
-      batchEntries: 1_024,
-      batchBytes: 16 * MIB,
-    },
-    witnesses: readWitnessPolicies(options.all('witness-policy')),
-    keeper: keeperOf(options),
-    waitLimit: options.integer('wait-limit', 0, 600_000),
-  }
-  if (loopback) return Object.freeze(settings)
-  if (tls === undefined && !options.is('insecure'))
-    throw usage(`${host} is reached from other machines: give --tls-cert and --tls-key, or --insecure`)
-  if (!settings.public && !readTokens(tokensFile(data))?.length)
-    throw usage(`${host} is reached from other machines: make a token (treeline-server token add), or give --public`)
-  return Object.freeze(settings)
-}
-
-function keeperOf(options: Options): string | undefined {
-  const url = options.get('keeper')
-  if (url !== undefined && !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
-    throw usage(`--keeper takes a URL, not "${url}"`)
-  return url
-}
-
-function tlsFiles(options: Options): TlsFiles | undefined {
-  const cert = options.get('tls-cert')
-  const key = options.get('tls-key')
-  const clientCa = options.get('tls-client-ca')
-  if (cert !== undefined && key !== undefined) return { cert, key, clientCa }
-  if (cert === undefined && key === undefined && clientCa === undefined) return undefined
-  throw usage('TLS takes --tls-cert and --tls-key, and --tls-client-ca only beside them')
-}
-
-function isLoopback(host: string): boolean {
-  const loopback = new BlockList()
-  loopback.addSubnet('127.0.0.0', 8)
-  loopback.addAddress('::1', 'ipv6')
-  const family = isIP(host)
-  return family !== 0 && loopback.check(host, family === 4 ? 'ipv4' : 'ipv6')
 }
 
 const storageError = (error: unknown): error is Error =>

@@ -6,19 +6,18 @@
  * move to sorted runs, which are merged four to one as in a log-structured merge tree. Nothing of this is on the path of a commit.
  *
  * A run is cut into pages by the leading bits of the digest, so that a look-up computes its page. Keys are 6 bytes
- * of the digest and 5 of the index; a match is confirmed against the entry.
+ * of the digest and 5 of the index (digest-keys.ts); a match is confirmed against the entry.
  */
 import type Database from 'better-sqlite3'
 import { concat, equal } from '../core/bytes.ts'
 import { DigestFilter } from './digest-filter.ts'
+import { KEY, Keys, MergedKeys, makeKey, PREFIX, type SortedKeys, uint32 } from './digest-keys.ts'
 import type { DigestKind } from './schema.ts'
 
 /** Digests of one new run, and runs of one level that become one of the next. */
 const RUN_SIZE = 16_384
 const FAN_IN = 4
 
-const PREFIX = 6
-const KEY = PREFIX + 5
 /** Mean keys of a page: 3 standard deviations above it still fit a SQLite page of 16 KiB. */
 const PAGE_KEYS = 1_360
 /** Pages that one step of housekeeping writes: a few milliseconds. */
@@ -34,75 +33,8 @@ interface Run {
 
 const pageId = (run: number, page: number): number => run * 2 ** 32 + page
 
-const uint32 = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
-
 /** The page, of `pages`, that a digest or key at `at` belongs to. */
 const pageOf = (key: Uint8Array, pages: number, at = 0): number => Math.floor(uint32(key, at) * (pages / 2 ** 32))
-
-/** Ascending keys; each stands in `bytes` at `at` until the next one is asked for. No object for each: a log of millions merges millions. */
-interface SortedKeys {
-  readonly bytes: Uint8Array
-  readonly at: number
-  /** False behind the last one. */
-  next(): boolean
-}
-
-/** Those of some pages. */
-class Keys implements SortedKeys {
-  readonly #pages: Iterator<Uint8Array>
-  bytes: Uint8Array = new Uint8Array(0)
-  at = -KEY
-  /** Of the key, as a number; past all of them behind the last one. */
-  prefix = 0
-
-  constructor(pages: Iterator<Uint8Array>) {
-    this.#pages = pages
-  }
-
-  next(): boolean {
-    this.at += KEY
-    while (this.at >= this.bytes.length) {
-      const { done, value } = this.#pages.next()
-      if (done) {
-        this.prefix = Number.POSITIVE_INFINITY
-        return false
-      }
-      this.bytes = value
-      this.at = 0
-    }
-    const { bytes, at } = this
-    this.prefix = uint32(bytes, at) * 2 ** 16 + ((bytes[at + 4]! << 8) | bytes[at + 5]!)
-    return true
-  }
-}
-
-/** Those of runs that follow each other: of equal prefixes the earlier run has the lesser indexes, and goes first. */
-class MergedKeys implements SortedKeys {
-  readonly #runs: readonly Keys[]
-  #least: Keys | undefined
-
-  constructor(runs: readonly Keys[]) {
-    this.#runs = runs
-  }
-
-  get bytes(): Uint8Array {
-    return this.#least!.bytes
-  }
-
-  get at(): number {
-    return this.#least!.at
-  }
-
-  next(): boolean {
-    if (this.#least === undefined) for (const run of this.#runs) run.next()
-    else this.#least.next()
-    let least = this.#runs[0]!
-    for (const run of this.#runs) if (run.prefix < least.prefix) least = run
-    this.#least = least
-    return least.prefix !== Number.POSITIVE_INFINITY
-  }
-}
 
 const nameOf = (digest: Uint8Array): string =>
   Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1')
@@ -340,14 +272,6 @@ export class DigestIndex {
   #hasPages(fromRun: number, toRun: number): boolean {
     return this.#sql.anyPage.get(pageId(fromRun, 0), pageId(toRun, 0)) !== undefined
   }
-}
-
-function makeKey(name: string, index: number): string {
-  const high = Math.floor(index / 2 ** 32)
-  return (
-    name.slice(0, PREFIX) +
-    String.fromCharCode(high, (index >>> 24) & 0xff, (index >>> 16) & 0xff, (index >>> 8) & 0xff, index & 0xff)
-  )
 }
 
 /** Indexes of the keys of a page that begin as the digest does. Pages are sorted. */

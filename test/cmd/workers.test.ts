@@ -75,6 +75,18 @@ async function published(url: string, size: number) {
   }
 }
 
+/** Suspends the first signer; returns the status. */
+async function suspendFirst(url: string, document: Record<string, unknown>): Promise<number> {
+  const { index, sha256 } = json(await ask(url, '/test/v1/policy'))
+  const suspended = { since: 1, compromisedSince: null }
+  const changed = {
+    ...document,
+    ...{ sequence: 1, previous: { index, sha256 } },
+    signers: (document.signers as object[]).map((one, i) => (i === 0 ? { ...one, suspended } : one)),
+  }
+  return (await post(url, '/test/v1/policy', signedPolicy(changed, [administrator]))).status
+}
+
 t.test('what a thread serves by itself, and what it passes on', (t) => {
   const here = (method: string, url: string) => isServedHere({ method, url })
   for (const path of ['checkpoint', 'tile/0/000', 'tile/entries/x001/000.p/3', 'addenda/aa/bb/aabb', 'v1/events/7'])
@@ -179,14 +191,7 @@ t.test('one log, whichever thread is asked', async (t) => {
   t.match(metrics, /treeline_rejected_total\{.*code="MALFORMED_ENVELOPE".*\} 2/)
 
   // A change is in force for every thread when it has been answered, and what was known stays known.
-  const { index: at, sha256 } = json(await ask(url, '/test/v1/policy'))
-  const suspended = { since: 1, compromisedSince: null }
-  const changed = {
-    ...document,
-    ...{ sequence: 1, previous: { index: at, sha256 } },
-    signers: (document.signers as object[]).map((one, i) => (i === 0 ? { ...one, suspended } : one)),
-  }
-  t.equal((await post(url, '/test/v1/policy', signedPolicy(changed, [administrator]))).status, 201)
+  t.equal(await suspendFirst(url, document), 201)
   const refused = await Promise.all(
     Array.from({ length: 8 }, (_, i) => post(url, '/test/v1/events', event(signers[0]!, `late ${i}`))),
   )
@@ -264,14 +269,7 @@ t.test('signed batches, whichever thread takes them', async (t) => {
   t.match(json(await send(elsewhere)), { status: 403, code: 'WRONG_ORIGIN' })
   t.match(json(await send(signedBatch(ORIGIN, statements(1), [new Actor()]).body)), { code: 'UNKNOWN_KEY' })
 
-  const { index: at, sha256 } = json(await ask(url, '/test/v1/policy'))
-  const suspended = { since: 1, compromisedSince: null }
-  const changed = {
-    ...document,
-    ...{ sequence: 1, previous: { index: at, sha256 } },
-    signers: (document.signers as object[]).map((one, i) => (i === 0 ? { ...one, suspended } : one)),
-  }
-  t.equal((await post(url, '/test/v1/policy', signedPolicy(changed, [administrator]))).status, 201)
+  t.equal(await suspendFirst(url, document), 201)
   const late = Array.from({ length: 8 }, (_, i) => signedBatch(ORIGIN, statements(2, `late ${i}`), [signers[i % 2]!]))
   const verdicts = await Promise.all(late.map(({ body }) => send(body)))
   t.same(
