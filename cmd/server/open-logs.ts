@@ -89,7 +89,9 @@ export async function openLogs({
   }
   try {
     for (const name of names) {
-      const store = wrap(SqliteStore.open(logFiles(data, name).database))
+      const opened = SqliteStore.open(logFiles(data, name).database)
+      opened.warm()
+      const store = wrap(opened)
       const log = await (store.restored ? openRestored(name, store) : openSigning(name, store))
       logs.set(name, { log })
       if (store.profile === 'raw') continue

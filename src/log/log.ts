@@ -190,6 +190,8 @@ export class SigningLog implements Log {
     log = new SigningLog(parts, { sequencer, publisher, prover, housekeeping, clock, cosigners, freeze })
     const isPublished = published?.size === tree.size && publisher.published !== undefined
     if (freeze.why === undefined && !isPublished) publisher.offer(sequencer.head)
+    // What is kept in memory alone, such as filters of digests, is not there yet.
+    if (freeze.why === undefined) housekeeping.wake()
     return log
   }
 

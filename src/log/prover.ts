@@ -2,10 +2,18 @@ import { LRUCache } from 'lru-cache'
 import { equal } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { Hash, Node } from '../core/merkle.ts'
-import { consistencyRanges, inclusionRanges, leafHash, proveRanges, rangeNodes, rootHash } from '../core/merkle.ts'
+import {
+  consistencyRanges,
+  HASH_SIZE,
+  inclusionRanges,
+  leafHash,
+  proveRanges,
+  rangeNodes,
+  rootHash,
+} from '../core/merkle.ts'
 import { TILE_WIDTH, tileCounts } from '../core/tile.ts'
 import { type FullTile, TileNodes, Tree, tileOf } from '../core/tree.ts'
-import type { Head, ReadStore } from '../store/store.ts'
+import type { Head, ReadStore, StoredTile } from '../store/store.ts'
 
 /** Full tiles kept expanded, 16 KiB each. */
 const CACHED_TILES = 1024
@@ -56,7 +64,9 @@ export class Prover {
 
   /** The bytes of a tile at a width that the tree has. */
   async tileBytes(tree: Tree, level: number, index: number, width: number): Promise<Uint8Array> {
-    return tree.tileBytes(level, index, width) ?? (await this.#tile(level, index)).bytes(width)
+    const held = tree.tileBytes(level, index, width) ?? this.#tiles.get(key(level, index))?.bytes(width)
+    // Whoever reads tiles reads each of them once: it is not expanded, nor kept from those that proofs need.
+    return held ?? (await this.#stored(level, index)).hashes.subarray(0, width * HASH_SIZE)
   }
 
   async #prove(tree: Tree, ranges: Ranges): Promise<Hash[]> {
@@ -80,12 +90,17 @@ export class Prover {
   async #tile(level: number, tile: number): Promise<TileNodes> {
     const cached = this.#tiles.get(key(level, tile))
     if (cached !== undefined) return cached
-    const stored = await this.#store.tile(level, tile)
-    if (stored === undefined)
-      throw new Error(`tile ${level}/${tile} is missing from the store: run treeline-server check`)
+    const stored = await this.#stored(level, tile)
     const nodes = TileNodes.of(stored.hashes, stored.nodes)
     this.#tiles.set(key(level, tile), nodes)
     return nodes
+  }
+
+  async #stored(level: number, tile: number): Promise<StoredTile> {
+    const stored = await this.#store.tile(level, tile)
+    if (stored === undefined)
+      throw new Error(`tile ${level}/${tile} is missing from the store: run treeline-server check`)
+    return stored
   }
 }
 

@@ -14,6 +14,7 @@ import { plain } from './plain.ts'
 import { APPLICATION_ID, FILLING, MIGRATIONS, RESTORED, SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import type { Commit, Head, Store, StoredTile, WitnessedCheckpoint } from './store.ts'
 import { syncPath } from './sync-path.ts'
+import { FEW_TILES, Warming } from './warming.ts'
 
 /** Rows of a tile: two whole tiles do not fit a page, and half of each page would stay empty. */
 const TILE_ROWS = 4
@@ -72,6 +73,7 @@ export class SqliteStore implements Store {
   /** Not of a raw log: bytes of which nothing is known need not compress, and writing them twice would cost more than rows do. */
   readonly #packing: Packing | undefined
   readonly #journal: Journal | undefined
+  #warming: Warming | undefined
   #unpacked: { readonly first: number; readonly bundle: Uint8Array } | undefined
   /** By what entries are found; a raw log has no addenda. Empty where nothing is written. */
   readonly #digests: { readonly addendum?: DigestIndex; readonly leaf?: DigestIndex }
@@ -353,6 +355,11 @@ export class SqliteStore implements Store {
     if (this.#sql.seal.run().changes !== 1) throw new Error('the log is not one that is being restored')
   }
 
+  /** Has the tiles of a large log read ahead of those who will want them; does not wait for it. */
+  warm(): void {
+    if (this.#sql.head.get()!.size >= FEW_TILES * TILE_WIDTH) this.#warming ??= new Warming(this.db.name)
+  }
+
   async maintain(): Promise<boolean> {
     this.#journal?.maintain()
     const { size } = this.#sql.head.get()!
@@ -363,6 +370,7 @@ export class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
+    await this.#warming?.close()
     await this.#journal?.close()
     this.db.close()
   }
