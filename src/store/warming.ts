@@ -1,34 +1,44 @@
 /**
- * After a start no tile of a log is in the memory of the system, and each random proof would wait for the disk at its place in the only thread. So a thread
- * of its own reads them once, the newest first, as far as memory is free: pages that the system gives up again for anything better.
+ * After a start no tile of a log is in the memory of the system, and each random proof would wait for the disk at its place in the only thread. So threads
+ * of their own read them once, the newest first, as far as memory is free: pages that the system gives up again for anything better.
  */
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 
+/** A disk answers both in little more than the time of one; with more of them a start takes longer. */
+const THREADS = 2
+
 /** Of the memory that is free. */
 const SHARE = 1 / 4
 
-/** Tiles of a log that is read at once by whoever asks: a thread would cost it more. */
+/** Tiles of a log that is read soon enough by whoever asks: threads would cost it more. */
 export const FEW_TILES = 1_024
 
+/** One thread reads every `THREADS`th piece. */
 export interface WarmingData {
   readonly file: string
+  readonly number: number
+  readonly threads: number
   /** How much is to be read at most, bytes. */
   readonly most: number
 }
 
 export class Warming {
-  readonly #thread: Worker
+  readonly #threads: readonly Worker[]
 
   constructor(file: string) {
-    const workerData: WarmingData = { file, most: process.availableMemory() * SHARE }
-    this.#thread = new Worker(new URL(`warming-worker${extname(import.meta.url)}`, import.meta.url), { workerData })
-    this.#thread.unref()
-    // Whatever it could not read, nobody waits for: a proof that needs it says so.
-    this.#thread.on('error', () => {})
+    const most = (process.availableMemory() * SHARE) / THREADS
+    this.#threads = Array.from({ length: THREADS }, (_, number) => {
+      const workerData: WarmingData = { file, number, threads: THREADS, most }
+      const thread = new Worker(new URL(`warming-worker${extname(import.meta.url)}`, import.meta.url), { workerData })
+      thread.unref()
+      // Whatever it could not read, nobody waits for: a proof that needs it says so.
+      thread.on('error', () => {})
+      return thread
+    })
   }
 
   async close(): Promise<void> {
-    await this.#thread.terminate()
+    await Promise.all(this.#threads.map((thread) => thread.terminate()))
   }
 }
