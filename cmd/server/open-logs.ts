@@ -89,9 +89,7 @@ export async function openLogs({
   }
   try {
     for (const name of names) {
-      const opened = SqliteStore.open(logFiles(data, name).database)
-      opened.warm()
-      const store = wrap(opened)
+      const store = wrap(SqliteStore.open(logFiles(data, name).database))
       const log = await (store.restored ? openRestored(name, store) : openSigning(name, store))
       logs.set(name, { log })
       if (store.profile === 'raw') continue

@@ -204,6 +204,8 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
   const readers = gate.readerOf(undefined) === undefined ? 'with tokens' : 'anyone'
   logger.info({ url, logs: [...logs.keys()], tls: tls !== undefined, readers }, 'started')
 
+  for (const { log } of logs.values()) log.warm()
+
   const signal = await stopped
   logger.info({ signal }, 'stopping')
   // Those that serve end first: until then they need the logs, and the rest of the server.

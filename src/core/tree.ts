@@ -33,18 +33,28 @@ export class TileNodes {
     return new TileNodes(new Uint8Array(NODES * HASH_SIZE), new Uint8Array(NODES), 0)
   }
 
-  /** From the bytes of a tile of any width and, of a full one, its stored nodes. */
-  static of(hashes: Uint8Array, nodes?: Uint8Array): TileNodes {
+  /** From the bytes of a tile of any width. */
+  static of(hashes: Uint8Array): TileNodes {
+    return TileNodes.stored([hashes], [])
+  }
+
+  /** From what is stored of a full tile, `bytes(256)` and `storedNodes()`, each in as many pieces as it is kept in. */
+  static stored(hashes: readonly Uint8Array[], nodes: readonly Uint8Array[]): TileNodes {
     const tile = TileNodes.empty()
-    tile.#hashes.set(hashes)
-    tile.#count = hashes.length / HASH_SIZE
-    tile.#known.fill(1, 0, tile.#count)
-    if (nodes !== undefined) {
-      const start = offset(STORED_HEIGHT)
-      tile.#hashes.set(nodes, start * HASH_SIZE)
-      tile.#known.fill(1, start, start + nodes.length / HASH_SIZE)
-    }
+    tile.#count = tile.#fill(0, hashes)
+    tile.#fill(offset(STORED_HEIGHT), nodes)
     return tile
+  }
+
+  /** How many there are now from `start` on. */
+  #fill(start: number, pieces: readonly Uint8Array[]): number {
+    let at = start
+    for (const piece of pieces) {
+      this.#hashes.set(piece, at * HASH_SIZE)
+      at += piece.length / HASH_SIZE
+    }
+    this.#known.fill(1, start, at)
+    return at - start
   }
 
   get count(): number {

@@ -1,4 +1,4 @@
-import { equal } from '../core/bytes.ts'
+import { concat, equal } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import { leafHash } from '../core/merkle.ts'
 import { TILE_WIDTH } from '../core/tile.ts'
@@ -27,7 +27,8 @@ export async function checkTree(store: Store, progress: (done: number, size: num
     for (const { level, index, nodes } of next.full) {
       const stored = await store.tile(level, index)
       if (stored === undefined) throw new TreelineError('INVALID_LOG', `tile ${level}/${index} is missing`)
-      if (!equal(stored.hashes, nodes.bytes(TILE_WIDTH)) || !equal(stored.nodes, nodes.storedNodes())) {
+      const [hashes, inner] = [concat(...stored.hashes), concat(...stored.nodes)]
+      if (!equal(hashes, nodes.bytes(TILE_WIDTH)) || !equal(inner, nodes.storedNodes())) {
         throw new TreelineError('INVALID_LOG', `tile ${level}/${index} does not match the entries below it`)
       }
       tiles++

@@ -77,6 +77,8 @@ export interface Log extends ReadableLog {
   /** Why nothing can be appended, or undefined. */
   readonly refusal: TreelineError | undefined
   append(candidate: Candidate): Promise<Appended>
+  /** Begins to make quick what is slow after a start, behind everything else. Answers do not need it. */
+  warm(): void
   /** Everything accepted is durable, answered and published when it resolves. */
   close(): Promise<void>
 }
@@ -190,8 +192,6 @@ export class SigningLog implements Log {
     log = new SigningLog(parts, { sequencer, publisher, prover, housekeeping, clock, cosigners, freeze })
     const isPublished = published?.size === tree.size && publisher.published !== undefined
     if (freeze.why === undefined && !isPublished) publisher.offer(sequencer.head)
-    // What is kept in memory alone, such as filters of digests, is not there yet.
-    if (freeze.why === undefined) housekeeping.wake()
     return log
   }
 
@@ -241,6 +241,12 @@ export class SigningLog implements Log {
   async append(candidate: Candidate): Promise<Appended> {
     if (this.#freeze.why !== undefined) throw this.#freeze.why
     return this.#sequencer.append(candidate)
+  }
+
+  warm(): void {
+    this.store.warm()
+    // Filters of digests are in memory alone. A frozen log writes nothing, not even what would tidy it.
+    if (this.#freeze.why === undefined) this.#housekeeping.wake()
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { equal } from '../core/bytes.ts'
+import { concat, equal } from '../core/bytes.ts'
 import { TreelineError } from '../core/errors.ts'
 import type { Hash, Node } from '../core/merkle.ts'
 import {
@@ -66,7 +66,7 @@ export class Prover {
   async tileBytes(tree: Tree, level: number, index: number, width: number): Promise<Uint8Array> {
     const held = tree.tileBytes(level, index, width) ?? this.#tiles.get(key(level, index))?.bytes(width)
     // Whoever reads tiles reads each of them once: it is not expanded, nor kept from those that proofs need.
-    return held ?? (await this.#stored(level, index)).hashes.subarray(0, width * HASH_SIZE)
+    return held ?? concat(...(await this.#stored(level, index)).hashes).subarray(0, width * HASH_SIZE)
   }
 
   async #prove(tree: Tree, ranges: Ranges): Promise<Hash[]> {
@@ -91,7 +91,7 @@ export class Prover {
     const cached = this.#tiles.get(key(level, tile))
     if (cached !== undefined) return cached
     const stored = await this.#stored(level, tile)
-    const nodes = TileNodes.of(stored.hashes, stored.nodes)
+    const nodes = TileNodes.stored(stored.hashes, stored.nodes)
     this.#tiles.set(key(level, tile), nodes)
     return nodes
   }
@@ -124,7 +124,7 @@ export async function loadTree(store: ReadStore, head?: Pick<Head, 'size' | 'roo
       for (let i = first; i < first + partial; i++) {
         const below = await store.tile(level - 1, i)
         if (below === undefined) throw new TreelineError('INVALID_LOG', `tile ${level - 1}/${i} is missing`)
-        tile.push(TileNodes.of(below.hashes, below.nodes).root())
+        tile.push(TileNodes.stored(below.hashes, below.nodes).root())
       }
     }
     if (tile.count !== partial) throw new TreelineError('INVALID_LOG', `entries after ${first} are missing`)

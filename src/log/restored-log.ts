@@ -95,6 +95,10 @@ export class RestoredLog implements Log {
     return Promise.reject(this.frozen)
   }
 
+  warm(): void {
+    this.store.warm()
+  }
+
   close(): Promise<void> {
     return this.store.close()
   }

@@ -53,7 +53,7 @@ export class DigestIndex {
   #work: Iterator<void> | undefined
   /** Whether there may be pages of no run. */
   #garbage = true
-  /** By run. After a start they are made again behind the commits; undefined where look-ups are rare. */
+  /** By run. After a start they are made again behind everything else; undefined where look-ups are rare. */
   readonly #filters: Map<number, DigestFilter> | undefined
 
   /**

@@ -16,6 +16,7 @@ import {
   TEXT_CHUNK,
   textTable,
 } from './index-schema.ts'
+import { JOURNAL_LIMIT } from './journal.ts'
 import { syncPath } from './sync-path.ts'
 
 export interface IndexedArtifact {
@@ -120,6 +121,7 @@ export class IndexWriter {
       db.pragma('secure_delete = ON')
       db.pragma('cache_size = -32768')
       db.pragma('wal_autocheckpoint = 2000')
+      db.pragma(`journal_size_limit = ${JOURNAL_LIMIT}`)
       db.transaction(() => {
         if (db.pragma('user_version', { simple: true }) !== 0) return
         db.exec(INDEX_SCHEMA)

@@ -10,6 +10,8 @@ import type Database from 'better-sqlite3'
 /** Pages of 16 KiB from which on the thread copies them, and from which on a commit does. */
 const THREAD_PAGES = 1_000
 const COMMIT_PAGES = 4_000
+/** Bytes that the file keeps when it begins anew: one that a reader of minutes (a backup, a whole check) made long would stay so for ever. */
+export const JOURNAL_LIMIT = 2 * COMMIT_PAGES * 16_384
 
 export class Journal {
   readonly #file: string
@@ -21,6 +23,7 @@ export class Journal {
   constructor(db: Database.Database) {
     this.#file = db.name
     db.pragma(`wal_autocheckpoint = ${COMMIT_PAGES}`)
+    db.pragma(`journal_size_limit = ${JOURNAL_LIMIT}`)
     this.#state = db.prepare<[], { log: number; checkpointed: number }>('PRAGMA wal_checkpoint(NOOP)')
   }
 

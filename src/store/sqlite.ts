@@ -112,7 +112,7 @@ export class SqliteStore implements Store {
       entryRow: db.prepare<[number], EntryRow>(
         `SELECT ${ENTRY_ROW} FROM entries WHERE first <= ? ORDER BY first DESC LIMIT 1`,
       ),
-      tile: db.prepare<[number, number], StoredTile>(
+      tile: db.prepare<[number, number], { hashes: Uint8Array; nodes: Uint8Array }>(
         'SELECT hashes, nodes FROM tiles WHERE id >= ? AND id < ? ORDER BY id',
       ),
       addendum: db
@@ -289,7 +289,7 @@ export class SqliteStore implements Store {
     const first = tileRow(level, index)
     const rows = this.#sql.tile.all(first, first + TILE_ROWS)
     if (rows.length < TILE_ROWS) return undefined
-    return { hashes: concat(...rows.map(({ hashes }) => hashes)), nodes: concat(...rows.map(({ nodes }) => nodes)) }
+    return { hashes: rows.map(({ hashes }) => hashes), nodes: rows.map(({ nodes }) => nodes) }
   }
 
   async addendum(index: number): Promise<Uint8Array | undefined> {
@@ -355,7 +355,6 @@ export class SqliteStore implements Store {
     if (this.#sql.seal.run().changes !== 1) throw new Error('the log is not one that is being restored')
   }
 
-  /** Has the tiles of a large log read ahead of those who will want them; does not wait for it. */
   warm(): void {
     if (this.#sql.head.get()!.size >= FEW_TILES * TILE_WIDTH) this.#warming ??= new Warming(this.db.name)
   }

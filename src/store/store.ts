@@ -25,9 +25,10 @@ export interface Commit {
   readonly head: Head
 }
 
+/** A full tile, each of both in as many pieces as the store has them in: joined by whoever needs it. */
 export interface StoredTile {
-  readonly hashes: Uint8Array
-  readonly nodes: Uint8Array
+  readonly hashes: readonly Uint8Array[]
+  readonly nodes: readonly Uint8Array[]
 }
 
 /** A checkpoint that everybody could read, with a full quorum of witnesses. */
@@ -77,6 +78,8 @@ export interface Store extends ReadStore {
   keepCheckpoint(checkpoint: WitnessedCheckpoint): Promise<void>
   /** Whether no byte of the redacted addenda is left in rows, free pages or journal. May be false while a reader is open. */
   erase(): Promise<boolean>
+  /** Has what a large log is asked for read ahead; waits for nothing, and may do nothing. */
+  warm(): void
   /** A few milliseconds of work that no commit waits for; true when there is more. */
   maintain(): Promise<boolean>
   close(): Promise<void>

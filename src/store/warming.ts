@@ -26,10 +26,10 @@ export interface WarmingData {
 export class Warming {
   readonly #threads: readonly Worker[]
 
-  constructor(file: string) {
-    const most = (process.availableMemory() * SHARE) / THREADS
+  /** `most`: bytes that are read at most. */
+  constructor(file: string, most = process.availableMemory() * SHARE) {
     this.#threads = Array.from({ length: THREADS }, (_, number) => {
-      const workerData: WarmingData = { file, number, threads: THREADS, most }
+      const workerData: WarmingData = { file, number, threads: THREADS, most: most / THREADS }
       const thread = new Worker(new URL(`warming-worker${extname(import.meta.url)}`, import.meta.url), { workerData })
       thread.unref()
       // Whatever it could not read, nobody waits for: a proof that needs it says so.

@@ -76,7 +76,13 @@ t.test('full tiles are given once each, with the hashes and nodes of the definit
       if (!equal(nodes.bytes(TILE_WIDTH), concat(...own))) wrong.push(`hashes of ${index}`)
       if (!equal(stored, concat(...Array.from({ length: 16 }, (_, i) => read({ height: 4, index: index * 16 + i })))))
         wrong.push(`stored nodes of ${index}`)
-      for (const tile of [TileNodes.of(concat(...own)), TileNodes.of(concat(...own), stored)]) {
+      for (const tile of [
+        TileNodes.of(concat(...own)),
+        TileNodes.stored(
+          [own.slice(0, 64), own.slice(64)].map((part) => concat(...part)),
+          [stored.subarray(0, 128), stored.subarray(128)],
+        ),
+      ]) {
         if (!equal(tile.root(), read({ height: 8, index }))) wrong.push(`root of ${index}`)
         for (let height = 0; height < 8; height++) {
           for (let i = 0; i < TILE_WIDTH >> height; i++) {

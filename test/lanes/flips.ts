@@ -212,8 +212,7 @@ async function servedBy(file: string): Promise<Served> {
     for (let level = 0, width = Math.floor(size / 256); width > 0; level++, width = Math.floor(width / 256)) {
       for (let index = 0; index < width; index++) {
         const tile = await store.tile(level, index)
-        put(tile?.hashes)
-        put(tile?.nodes)
+        for (const piece of tile ? [...tile.hashes, ...tile.nodes] : [undefined]) put(piece)
       }
     }
     const notes = new Set<string>()

@@ -1,7 +1,9 @@
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import Database from 'better-sqlite3'
 import t from 'tap'
+import { JOURNAL_LIMIT } from '../../src/store/journal.ts'
 import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
 import { temporaryFolder } from '../support/server.ts'
 
@@ -76,4 +78,21 @@ t.test('a store closes while its journal is copied', async (t) => {
     t.same(await again.entry(17 * 16 - 1), new Uint8Array(ENTRY))
     await again.close()
   }
+})
+
+t.test('a journal that a reader made long does not stay so', async (t) => {
+  const { file, store } = open(t)
+  const length = (): number => statSync(`${file}-wal`).size
+  const reader = new Database(file, { readonly: true })
+  reader.exec('BEGIN')
+  reader.prepare('SELECT size FROM log').get()
+  await grow(store, 200)
+  t.ok(length() > 1.3 * JOURNAL_LIMIT, `${length()} bytes beside a reader`)
+  reader.close()
+  // It begins anew when all of it is copied and nobody reads from it.
+  for (let i = 0; i < 200 && length() > JOURNAL_LIMIT; i++) {
+    await grow(store, 1)
+    await setTimeout(10)
+  }
+  t.ok(length() <= JOURNAL_LIMIT, `${length()} bytes after it`)
 })
