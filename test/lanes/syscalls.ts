@@ -4,7 +4,7 @@
  *
  *   node test/lanes/syscalls.ts          a sample of them, spread over all
  *   node test/lanes/syscalls.ts --only=log|witness|snapshots
- *   node test/lanes/syscalls.ts --all    at most 600 of each, with each of the three faults: some 30 minutes
+ *   node test/lanes/syscalls.ts --all    at most 600 of each, with each of the three faults: some seven minutes
  */
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
