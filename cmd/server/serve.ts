@@ -14,6 +14,7 @@ import { buildServer } from '../../src/http/server.ts'
 import { MAX_BATCH_MEMORY } from '../../src/log/batch-intake.ts'
 import { systemClocks } from '../../src/log/clock.ts'
 import { Keeper } from '../../src/log/keeper.ts'
+import type { Log } from '../../src/log/log.ts'
 import type { SharedLog } from '../../src/log/workers/gateway.ts'
 import type { Store } from '../../src/store/store.ts'
 import { tokensFile } from '../../src/store/tokens.ts'
@@ -204,7 +205,9 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
   const readers = gate.readerOf(undefined) === undefined ? 'with tokens' : 'anyone'
   logger.info({ url, logs: [...logs.keys()], tls: tls !== undefined, readers }, 'started')
 
-  for (const { log } of logs.values()) log.warm()
+  warm([...logs.values()].map(({ log }) => log)).catch((err) =>
+    logger.error({ err }, 'a log could not be read ahead: its first proofs are slower'),
+  )
 
   const signal = await stopped
   logger.info({ signal }, 'stopping')
@@ -218,6 +221,11 @@ export async function serve(options: Options, wrap: (store: Store) => Store = (s
   destination.flushSync()
   destination.destroy()
   return EXIT.done
+}
+
+/** One after the other: each takes threads and the disk for a while. */
+async function warm(logs: readonly Log[]): Promise<void> {
+  for (const log of logs) await log.warm()
 }
 
 /** The threads that serve, where there are any. */

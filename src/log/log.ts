@@ -77,8 +77,8 @@ export interface Log extends ReadableLog {
   /** Why nothing can be appended, or undefined. */
   readonly refusal: TreelineError | undefined
   append(candidate: Candidate): Promise<Appended>
-  /** Begins to make quick what is slow after a start, behind everything else. Answers do not need it. */
-  warm(): void
+  /** Makes quick what is slow after a start, behind everything else; no answer needs it. Resolves when most of it is done, or the log closes. */
+  warm(): Promise<void>
   /** Everything accepted is durable, answered and published when it resolves. */
   close(): Promise<void>
 }
@@ -243,10 +243,10 @@ export class SigningLog implements Log {
     return this.#sequencer.append(candidate)
   }
 
-  warm(): void {
-    this.store.warm()
+  warm(): Promise<void> {
     // Filters of digests are in memory alone. A frozen log writes nothing, not even what would tidy it.
     if (this.#freeze.why === undefined) this.#housekeeping.wake()
+    return this.store.warm()
   }
 
   async close(): Promise<void> {

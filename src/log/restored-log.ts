@@ -95,8 +95,8 @@ export class RestoredLog implements Log {
     return Promise.reject(this.frozen)
   }
 
-  warm(): void {
-    this.store.warm()
+  warm(): Promise<void> {
+    return this.store.warm()
   }
 
   close(): Promise<void> {

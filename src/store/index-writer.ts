@@ -17,6 +17,7 @@ import {
   textTable,
 } from './index-schema.ts'
 import { JOURNAL_LIMIT } from './journal.ts'
+import { PAGE_BYTES } from './schema.ts'
 import { syncPath } from './sync-path.ts'
 
 export interface IndexedArtifact {
@@ -112,7 +113,7 @@ export class IndexWriter {
     const db = new Database(file, { timeout: 1_000 })
     try {
       if (!found) {
-        db.pragma('page_size = 16384')
+        db.pragma(`page_size = ${PAGE_BYTES}`)
         db.pragma(`application_id = ${INDEX_APPLICATION_ID}`)
       }
       // It may lose its last commits with the power: they are made again.

@@ -6,12 +6,13 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type Database from 'better-sqlite3'
+import { PAGE_BYTES } from './schema.ts'
 
-/** Pages of 16 KiB from which on the thread copies them, and from which on a commit does. */
+/** Pages from which on the thread copies them, and from which on a commit does. */
 const THREAD_PAGES = 1_000
 const COMMIT_PAGES = 4_000
 /** Bytes that the file keeps when it begins anew: one that a reader of minutes (a backup, a whole check) made long would stay so for ever. */
-export const JOURNAL_LIMIT = 2 * COMMIT_PAGES * 16_384
+export const JOURNAL_LIMIT = 2 * COMMIT_PAGES * PAGE_BYTES
 
 export class Journal {
   readonly #file: string

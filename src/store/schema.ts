@@ -9,6 +9,14 @@ export type DigestKind = 'addendum' | 'leaf'
 export const APPLICATION_ID = 0x54726565
 export const SCHEMA_VERSION = 4
 
+/** Of a log and of its index. */
+export const PAGE_BYTES = 16_384
+
+/** Rows of a tile: two whole tiles do not fit a page, and half of each page would stay empty. */
+export const TILE_ROWS = 4
+/** The id of the first of them. */
+export const tileRow = (level: number, index: number): number => level * 2 ** 48 + index * TILE_ROWS
+
 /** Checkpoints that were published with a full quorum of witnesses, by size; time in ms since the Unix epoch. */
 const CHECKPOINTS = `
 CREATE TABLE checkpoints (

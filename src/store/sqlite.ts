@@ -11,14 +11,20 @@ import { DigestIndex } from './digests.ts'
 import { Journal } from './journal.ts'
 import { Packing, unpack } from './packing.ts'
 import { plain } from './plain.ts'
-import { APPLICATION_ID, FILLING, MIGRATIONS, RESTORED, SCHEMA, SCHEMA_VERSION } from './schema.ts'
+import {
+  APPLICATION_ID,
+  FILLING,
+  MIGRATIONS,
+  PAGE_BYTES,
+  RESTORED,
+  SCHEMA,
+  SCHEMA_VERSION,
+  TILE_ROWS,
+  tileRow,
+} from './schema.ts'
 import type { Commit, Head, Store, StoredTile, WitnessedCheckpoint } from './store.ts'
 import { syncPath } from './sync-path.ts'
 import { FEW_TILES, Warming } from './warming.ts'
-
-/** Rows of a tile: two whole tiles do not fit a page, and half of each page would stay empty. */
-const TILE_ROWS = 4
-const tileRow = (level: number, index: number): number => level * 2 ** 48 + index * TILE_ROWS
 
 /** A row never crosses the end of a bundle. Whether it is packed is read with it: housekeeping may pack it at any time. */
 interface EntryRow {
@@ -45,7 +51,7 @@ export function createStore(file: string, origin: string, profile: string, { res
   if (existsSync(file)) throw new TreelineError('USAGE', `${file} exists already`)
   const db = new Database(file)
   try {
-    db.pragma('page_size = 16384')
+    db.pragma(`page_size = ${PAGE_BYTES}`)
     db.pragma('journal_mode = WAL')
     configure(db)
     db.pragma(`application_id = ${APPLICATION_ID}`)
@@ -355,8 +361,10 @@ export class SqliteStore implements Store {
     if (this.#sql.seal.run().changes !== 1) throw new Error('the log is not one that is being restored')
   }
 
-  warm(): void {
-    if (this.#sql.head.get()!.size >= FEW_TILES * TILE_WIDTH) this.#warming ??= new Warming(this.db.name)
+  async warm(): Promise<void> {
+    if (!this.db.open || this.#sql.head.get()!.size < FEW_TILES * TILE_WIDTH) return
+    this.#warming ??= new Warming(this.db.name)
+    await this.#warming.ended
   }
 
   async maintain(): Promise<boolean> {

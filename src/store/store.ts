@@ -78,8 +78,8 @@ export interface Store extends ReadStore {
   keepCheckpoint(checkpoint: WitnessedCheckpoint): Promise<void>
   /** Whether no byte of the redacted addenda is left in rows, free pages or journal. May be false while a reader is open. */
   erase(): Promise<boolean>
-  /** Has what a large log is asked for read ahead; waits for nothing, and may do nothing. */
-  warm(): void
+  /** Has what a large log is asked for read ahead, or does nothing; resolves when it is, also when a part could not be read or the store closes. */
+  warm(): Promise<void>
   /** A few milliseconds of work that no commit waits for; true when there is more. */
   maintain(): Promise<boolean>
   close(): Promise<void>

@@ -1,15 +1,15 @@
 /** A thread of warming.ts: reads its pieces of the tiles of one log, and ends. */
 import { workerData } from 'node:worker_threads'
 import Database from 'better-sqlite3'
+import { PAGE_BYTES, tileRow } from './schema.ts'
 import type { WarmingData } from './warming.ts'
 
 /** Rows of one piece: some 10 ms of a disk that has none of them in memory, in which the journal cannot begin anew. */
 const ROWS = 1_024
-const PAGE_BYTES = 16_384
 /** Of `tiles`: rows of a page. */
 const PAGE_ROWS = 7
-/** The leaves of the log are below it, all levels above from there on: few rows, and more proofs need each. */
-const ABOVE = 2 ** 48
+/** The hashes of entries are below it, all levels above from there on: few rows, and more proofs need each. */
+const ABOVE = tileRow(1, 0)
 
 const { file, number, threads, most } = workerData as WarmingData
 const db = new Database(file, { readonly: true, fileMustExist: true })

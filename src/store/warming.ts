@@ -5,7 +5,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 
-/** A disk answers both in little more than the time of one; with more of them a start takes longer. */
+/** A disk answers both in little more than the time of one; four were no better on two cores. */
 const THREADS = 2
 
 /** Of the memory that is free. */
@@ -25,6 +25,8 @@ export interface WarmingData {
 
 export class Warming {
   readonly #threads: readonly Worker[]
+  /** Resolves when everything was read that is to be, or the threads were ended. */
+  readonly ended: Promise<void>
 
   /** `most`: bytes that are read at most. */
   constructor(file: string, most = process.availableMemory() * SHARE) {
@@ -36,6 +38,8 @@ export class Warming {
       thread.on('error', () => {})
       return thread
     })
+    const exits = this.#threads.map((thread) => new Promise((resolve) => thread.once('exit', resolve)))
+    this.ended = Promise.all(exits).then(() => {})
   }
 
   async close(): Promise<void> {
