@@ -188,9 +188,11 @@ t.test('an addendum that is known is not sent again', async (t) => {
   }
   for (const header of ['', '"other"', addendum])
     t.equal((await get(path, { 'if-none-match': header })).status, 200, header)
+  // Of a random digest one in 256 begins with either.
+  const another = (byte: string): string => (byte === '00' ? '01' : '00')
   for (const other of [
-    `addenda/00/${addendum.slice(2, 4)}/${addendum}`,
-    `addenda/${addendum.slice(0, 2)}/00/${addendum}`,
+    `addenda/${another(addendum.slice(0, 2))}/${addendum.slice(2, 4)}/${addendum}`,
+    `addenda/${addendum.slice(0, 2)}/${another(addendum.slice(2, 4))}/${addendum}`,
     `addenda/${addendum.slice(0, 2)}/${addendum.slice(2, 4)}/${addendum.toUpperCase()}`,
     `addenda/${addendum.slice(0, 2)}/${addendum.slice(2, 4)}/${addendum.slice(0, 62)}`,
     `addenda/${addendum}`,
