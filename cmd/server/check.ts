@@ -12,11 +12,14 @@ import { type ProgressBar, progressBar } from '../progress.ts'
 export const checkCommand: Command = {
   name: 'check',
   summary:
-    'Rebuilds the tree of each log from its entries and compares, and then each document; also while a server runs.',
+    'Rebuilds the tree of each log from its entries and compares, then what entries are found by, and each document; also while a server runs.',
   flags: [
     { name: 'data', value: 'DIR', help: 'the data folder', required: true },
     { name: 'log', value: 'NAME', help: 'only this log', multiple: true },
-    { name: 'tree-only', help: 'leave out the documents: it takes less time, and says nothing of what they hold' },
+    {
+      name: 'tree-only',
+      help: 'leave out the documents and what entries are found by: it takes less time, and says nothing of them',
+    },
   ],
   async run(options) {
     const data = options.need('data')

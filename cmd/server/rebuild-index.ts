@@ -7,10 +7,15 @@ import { progressBar } from '../progress.ts'
 
 export const rebuildIndexCommand: Command = {
   name: 'rebuild-index',
-  summary: 'Makes what search and lineage are answered from again, out of the log; while no server runs.',
+  summary:
+    'Makes what search and lineage are answered from again, out of the log, or what events are known again by; while no server runs.',
   flags: [
     { name: 'data', value: 'DIR', help: 'the data folder', required: true },
     { name: 'log', value: 'NAME', help: 'only this log', multiple: true },
+    {
+      name: 'digests',
+      help: 'instead: what known events and leaf hashes are found by, where check has called it damaged',
+    },
   ],
   async run(options) {
     const data = options.need('data')
@@ -20,12 +25,31 @@ export const rebuildIndexCommand: Command = {
     for (const name of named) if (!known.includes(name)) throw usage(`there is no log "${name}" in ${data}`)
     const lock = lockData(data)
     try {
-      for (const name of named.length > 0 ? named : known) await rebuild(data, name)
+      const again = options.is('digests') ? rebuildDigests : rebuild
+      for (const name of named.length > 0 ? named : known) await again(data, name)
     } finally {
       lock.release()
     }
     return EXIT.done
   },
+}
+
+/** Killed on the way: the next start of the log makes what is left. */
+async function rebuildDigests(data: string, name: string): Promise<void> {
+  const { database } = logFiles(data, name)
+  const damaged = SqliteStore.open(database)
+  damaged.forgetDigests()
+  await damaged.close()
+  const bar = progressBar(`${name}: entries`)
+  try {
+    const store = SqliteStore.open(database, { progress: (done, size) => bar.update(done, size) })
+    while (await store.maintain());
+    const { size } = await store.head()
+    await store.close()
+    console.log(`${name}: ${size} entries are found by their digests again`)
+  } finally {
+    bar.stop()
+  }
 }
 
 async function rebuild(data: string, name: string): Promise<void> {

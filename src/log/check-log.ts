@@ -1,11 +1,11 @@
-/** Everything that can be said of the file of a log: its pages, its tree, its documents. */
+/** Everything that can be said of the file of a log: its pages, its tree, by what entries are found, its documents. */
 import { TreelineError } from '../core/errors.ts'
 import type { SqliteStore } from '../store/sqlite.ts'
 import { type CheckReport, checkTree } from './check.ts'
 import { checkDocuments, type DocumentsReport } from './check-documents.ts'
 
 export interface CheckOptions {
-  /** Leave out the documents of a log of events, which take most of the time. */
+  /** Leave out by what entries are found, and the documents of a log of events, which take most of the time. */
   readonly treeOnly?: boolean
   readonly progress?: (what: 'entries' | 'documents', done: number, size: number) => void
 }
@@ -23,7 +23,19 @@ export async function checkLog(
     // Where keys are out of order, a look-up may miss what a scan finds: the pages come first.
     const [damage] = store.damage()
     if (damage !== undefined) throw new TreelineError('INVALID_LOG', damage)
-    const tree = await checkTree(store, (...at) => progress('entries', ...at))
+    const digests = treeOnly ? [] : store.digestChecks()
+    const tree = await checkTree(
+      store,
+      (...at) => progress('entries', ...at),
+      (entries, leaves) => {
+        for (const check of digests) check.add(entries, leaves)
+      },
+    )
+    for (const check of digests) {
+      const damage = check.damage()
+      if (damage !== undefined)
+        throw new TreelineError('INVALID_LOG', `${damage}; treeline-server rebuild-index --digests makes them again`)
+    }
     if (treeOnly || store.profile === 'raw') return tree
     return { ...tree, documents: await checkDocuments(store, tree.size, (...at) => progress('documents', ...at)) }
   } catch (error) {

@@ -14,8 +14,13 @@ export interface CheckReport {
 /**
  * Rebuilds the tree of the committed head from the entries alone and compares root and every stored tile, inner nodes included.
  * Throws INVALID_LOG with the first difference. May run beside a server that writes: entries after the head that it began with are not looked at.
+ * `seen` gets all entries in order.
  */
-export async function checkTree(store: Store, progress: (done: number, size: number) => void): Promise<CheckReport> {
+export async function checkTree(
+  store: Store,
+  progress: (done: number, size: number) => void,
+  seen: (entries: readonly Uint8Array[], leaves: readonly Uint8Array[]) => void = () => {},
+): Promise<CheckReport> {
   const { size, root } = await store.head()
   let tree = Tree.empty
   let tiles = 0
@@ -23,7 +28,9 @@ export async function checkTree(store: Store, progress: (done: number, size: num
     const from = tree.size
     const entries = await readEntries(store, from, Math.min(size, from + 16 * TILE_WIDTH))
     if (entries.length === 0) throw new TreelineError('INVALID_LOG', `entry ${from} is missing`)
-    const next = tree.append(entries.map(leafHash))
+    const leaves = entries.map(leafHash)
+    seen(entries, leaves)
+    const next = tree.append(leaves)
     for (const { level, index, nodes } of next.full) {
       const stored = await store.tile(level, index)
       if (stored === undefined) throw new TreelineError('INVALID_LOG', `tile ${level}/${index} is missing`)

@@ -244,7 +244,7 @@ export class SigningLog implements Log {
   }
 
   warm(): Promise<void> {
-    // Filters of digests are in memory alone. A frozen log writes nothing, not even what would tidy it.
+    // The filters of digests are to be read. A frozen log writes nothing, not even what would tidy it.
     if (this.#freeze.why === undefined) this.#housekeeping.wake()
     return this.store.warm()
   }

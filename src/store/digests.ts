@@ -10,31 +10,15 @@
  */
 import type Database from 'better-sqlite3'
 import { concat, equal } from '../core/bytes.ts'
-import { DigestFilter } from './digest-filter.ts'
-import { KEY, Keys, MergedKeys, makeKey, PREFIX, type SortedKeys, uint32 } from './digest-keys.ts'
-import type { DigestKind } from './schema.ts'
-
-/** Digests of one new run, and runs of one level that become one of the next. */
-const RUN_SIZE = 16_384
-const FAN_IN = 4
+import { DigestFilter, PIECE_PAGES } from './digest-filter.ts'
+import { KEY, Keys, MergedKeys, makeKey, PREFIX, type SortedKeys } from './digest-keys.ts'
+import { type DigestSource, FAN_IN, pageId, pageOf, RUN_SIZE, type Run } from './digest-runs.ts'
 
 /** Mean keys of a page: 3 standard deviations above it still fit a SQLite page of 16 KiB. */
 const PAGE_KEYS = 1_360
-/** Pages that one step of housekeeping writes: a few milliseconds. */
+/** Pages that one step of housekeeping writes, and pieces of filters that it reads: a few milliseconds. */
 const STEP_PAGES = 32
-
-interface Run {
-  readonly id: number
-  readonly level: number
-  readonly first: number
-  readonly last: number
-  readonly pages: number
-}
-
-const pageId = (run: number, page: number): number => run * 2 ** 32 + page
-
-/** The page, of `pages`, that a digest or key at `at` belongs to. */
-const pageOf = (key: Uint8Array, pages: number, at = 0): number => Math.floor(uint32(key, at) * (pages / 2 ** 32))
+const STEP_PIECES = 4
 
 const nameOf = (digest: Uint8Array): string =>
   Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1')
@@ -53,20 +37,14 @@ export class DigestIndex {
   #work: Iterator<void> | undefined
   /** Whether there may be pages of no run. */
   #garbage = true
-  /** By run. After a start they are made again behind everything else; undefined where look-ups are rare. */
+  /** By run. A start reads them behind everything else; undefined where look-ups are rare. */
   readonly #filters: Map<number, DigestFilter> | undefined
 
-  /**
-   * `digestOf` is what entries are found by; `entryAt` reads one that is there. `keep` says which indexes of a digest: anybody can fill a raw log
-   * with one entry, and a question about it must not cost more each time. `filtered` costs 1.25 bytes of memory an entry.
-   */
+  /** `entryAt` reads an entry that is there. */
   constructor(
     db: Database.Database,
-    kind: DigestKind,
-    digestOf: (entry: Uint8Array) => Uint8Array,
+    { kind, digestOf, keep, filtered }: DigestSource,
     entryAt: (index: number) => Uint8Array,
-    keep: 'all' | 'first',
-    { filtered = false }: { readonly filtered?: boolean } = {},
   ) {
     this.#filters = filtered ? new Map() : undefined
     this.#db = db
@@ -84,6 +62,11 @@ export class DigestIndex {
       ),
       lastPage: db.prepare<[], number | null>(`SELECT max(id) FROM ${kind}_run_pages`).pluck(),
       anyPage: db.prepare(`SELECT 1 FROM ${kind}_run_pages WHERE id >= ? AND id < ? LIMIT 1`),
+      ...(filtered && {
+        filter: db.prepare<[number], Uint8Array>(`SELECT bits FROM ${kind}_run_filters WHERE id = ?`).pluck(),
+        insertFilter: db.prepare(`INSERT OR REPLACE INTO ${kind}_run_filters (id, bits) VALUES (?, ?)`),
+        deleteFilters: db.prepare(`DELETE FROM ${kind}_run_filters WHERE id >= ? AND id < ?`),
+      }),
     }
     this.#runs = this.#sql.runs.all()
     this.#covered = this.#runs.at(-1)?.last ?? 0
@@ -155,15 +138,26 @@ export class DigestIndex {
     return this.#garbage ? this.#collectGarbage() : undefined
   }
 
-  /** The filter of a run that was there before this process. */
+  /** The filter of a run that was there before this process; made from its keys where a version before this one wrote it. */
   *#filter(run: Run): Generator<void> {
     const filter = new DigestFilter(run.pages)
-    for (let page = 0; page < run.pages; page++) {
-      const keys = this.#sql.page.get(pageId(run.id, page))
-      for (let at = 0; keys !== undefined && at < keys.length; at += KEY) filter.add(page, keys, at)
-      if (page % STEP_PAGES === STEP_PAGES - 1) yield
+    for (let number = 0; number < filter.pieces; number++) {
+      const piece = filter.piece(number)
+      const stored = this.#sql.filter!.get(pageId(run.id, number))
+      if (stored?.length === piece.length) piece.set(stored)
+      else this.#makePiece(run, filter, number)
+      if (number % STEP_PIECES === STEP_PIECES - 1) yield
     }
     this.#filters!.set(run.id, filter)
+  }
+
+  #makePiece(run: Run, filter: DigestFilter, number: number): void {
+    const from = number * PIECE_PAGES
+    for (let page = from; page < Math.min(run.pages, from + PIECE_PAGES); page++) {
+      const keys = this.#sql.page.get(pageId(run.id, page))
+      for (let at = 0; keys !== undefined && at < keys.length; at += KEY) filter.add(page, keys, at)
+    }
+    this.#sql.insertFilter!.run(pageId(run.id, number), filter.piece(number))
   }
 
   /** The first RUN_SIZE recent entries become a run of level 0. */
@@ -216,11 +210,14 @@ export class DigestIndex {
     const run: Run = { id: this.#nextRun++, level, first, last, pages: Math.max(1, Math.ceil(count / PAGE_KEYS)) }
     const filter = this.#filters && new DigestFilter(run.pages)
     let waiting: [number, Uint8Array][] = []
-    const flush = this.#db.transaction(() => {
+    let page = 0
+    let pieces = 0
+    const flush = this.#db.transaction((whole: number) => {
       for (const [page, bytes] of waiting) this.#sql.insertPage.run(pageId(run.id, page), bytes)
       waiting = []
+      for (; filter !== undefined && pieces < whole; pieces++)
+        this.#sql.insertFilter!.run(pageId(run.id, pieces), filter.piece(pieces))
     })
-    let page = 0
     let held: Uint8Array = new Uint8Array(2 * PAGE_KEYS * KEY)
     let length = 0
     while (keys.next()) {
@@ -230,7 +227,7 @@ export class DigestIndex {
         length = 0
         page = target
         if (waiting.length >= STEP_PAGES) {
-          flush()
+          flush(Math.floor(page / PIECE_PAGES))
           yield
         }
       }
@@ -241,7 +238,7 @@ export class DigestIndex {
     }
     if (length > 0) waiting.push([page, held.slice(0, length)])
     this.#db.transaction(() => {
-      flush()
+      flush(filter?.pieces ?? 0)
       for (const { id } of replaces) this.#sql.deleteRun.run(id)
       this.#sql.insertRun.run(run.id, run.level, run.first, run.last, run.pages)
     })()
@@ -263,9 +260,13 @@ export class DigestIndex {
     const dirty = gaps.filter(([a, b]) => this.#hasPages(a, b))
     this.#garbage = dirty.length > 0
     if (!this.#garbage) return undefined
-    const remove = this.#sql.deletePages
+    const { deletePages, deleteFilters } = this.#sql
     return (function* () {
-      for (const [a, b] of dirty) while (remove.run(pageId(a, 0), pageId(b, 0), STEP_PAGES).changes > 0) yield
+      for (const [a, b] of dirty) {
+        // First: what has no page any more is not looked for.
+        deleteFilters?.run(pageId(a, 0), pageId(b, 0))
+        while (deletePages.run(pageId(a, 0), pageId(b, 0), STEP_PAGES).changes > 0) yield
+      }
     })()
   }
 

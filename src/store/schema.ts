@@ -7,7 +7,7 @@
 export type DigestKind = 'addendum' | 'leaf'
 
 export const APPLICATION_ID = 0x54726565
-export const SCHEMA_VERSION = 4
+export const SCHEMA_VERSION = 5
 
 /** Of a log and of its index. */
 export const PAGE_BYTES = 16_384
@@ -38,11 +38,19 @@ const MARKER = `restored INTEGER NOT NULL DEFAULT 0 CHECK (restored IN (0, ${FIL
 /** Entries below it stand in compressed rows, a whole bundle each: see packing.ts. */
 const PACKED = 'packed INTEGER NOT NULL DEFAULT 0'
 
+/** The filters of the runs of addenda (id = run * 2^32 + number of the piece): see digest-filter.ts. */
+const FILTERS = `
+CREATE TABLE addendum_run_filters (
+  id INTEGER PRIMARY KEY,
+  bits BLOB NOT NULL
+) STRICT;`
+
 /** What makes a file of an earlier version one of the next, by the version that it has. */
 export const MIGRATIONS: Readonly<Record<number, string>> = {
   1: CHECKPOINTS,
   2: `ALTER TABLE log ADD COLUMN ${MARKER}`,
   3: `ALTER TABLE log ADD COLUMN ${PACKED}`,
+  4: FILTERS,
 }
 
 /** Sorted runs of digests of the entries [first, last), and their pages (id = run * 2^32 + page): see digests.ts. */
@@ -102,5 +110,6 @@ CREATE TABLE policies (
 ) STRICT;
 ${CHECKPOINTS}
 ${digestTables('addendum')}
+${FILTERS}
 ${digestTables('leaf')}
 `

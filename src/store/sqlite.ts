@@ -7,6 +7,8 @@ import { TreelineError } from '../core/errors.ts'
 import { EMPTY_ROOT, leafHash } from '../core/merkle.ts'
 import { formatBundle, parseBundle, TILE_WIDTH } from '../core/tile.ts'
 import { Checkpoints } from './checkpoints.ts'
+import { DigestCheck } from './digest-check.ts'
+import { type DigestSource, RUN_SIZE } from './digest-runs.ts'
 import { DigestIndex } from './digests.ts'
 import { Journal } from './journal.ts'
 import { Packing, unpack } from './packing.ts'
@@ -35,8 +37,14 @@ interface EntryRow {
 }
 const ENTRY_ROW = 'first, count, bundle, first < (SELECT packed FROM log) AS packed'
 
+const BY_LEAF: DigestSource = { kind: 'leaf', digestOf: leafHash, keep: 'first', filtered: false }
+const BY_ADDENDUM: DigestSource = { kind: 'addendum', digestOf: addendumDigest, keep: 'all', filtered: true }
+
 /** Rows that one statement inserts where a commit has as many: a call of the engine costs as much as a small row. */
 const ROWS_AT_ONCE = 16
+
+/** Entries whose digests are in memory alone: more than a log ever leaves there. */
+const MANY_RECENT = 8 * RUN_SIZE
 
 /** The pragmas of every connection. A reopened WAL database falls back to NORMAL, which can lose a commit with the power. */
 function configure(db: Database.Database): void {
@@ -66,6 +74,9 @@ export function createStore(file: string, origin: string, profile: string, { res
     db.close()
   }
 }
+
+/** Entries that were read for what they are found by; once for each of that. */
+type Progress = (done: number, size: number) => void
 
 /** An open log file; `readonly` for programs that only look, also while a server writes. */
 export class SqliteStore implements Store {
@@ -139,23 +150,29 @@ export class SqliteStore implements Store {
     this.#digests = db.readonly
       ? {}
       : {
-          leaf: new DigestIndex(db, 'leaf', leafHash, entryAt, 'first'),
-          ...(log.profile !== 'raw' && {
-            addendum: new DigestIndex(db, 'addendum', addendumDigest, entryAt, 'all', { filtered: true }),
-          }),
+          leaf: new DigestIndex(db, BY_LEAF, entryAt),
+          ...(log.profile !== 'raw' && { addendum: new DigestIndex(db, BY_ADDENDUM, entryAt) }),
         }
+  }
+
+  /** With the entries that are in none of its runs. Where they are many, because somebody took the runs away, new ones are made on the way. */
+  #fill(index: DigestIndex, progress: Progress): void {
     const { size } = this.#sql.head.get()!
-    for (const index of Object.values(this.#digests)) {
-      for (let from = index.covered; from < size; from += TILE_WIDTH) {
-        this.#entries(from, Math.min(size, from + TILE_WIDTH)).forEach((entry, i) => {
-          index.add(entry, from + i)
-        })
-      }
+    for (let from = index.covered; from < size; from += TILE_WIDTH) {
+      const entries = this.#entries(from, Math.min(size, from + TILE_WIDTH))
+      entries.forEach((entry, i) => {
+        index.add(entry, from + i)
+      })
+      if (from - index.covered > MANY_RECENT) while (index.maintain(from + entries.length));
+      progress(from + entries.length, size)
     }
   }
 
   /** Throws USAGE when there is no such file, or it is not a log of this version. */
-  static open(file: string, { readonly = false } = {}): SqliteStore {
+  static open(
+    file: string,
+    { readonly = false, progress = () => {} }: { readonly readonly?: boolean; readonly progress?: Progress } = {},
+  ): SqliteStore {
     if (!existsSync(file)) throw new TreelineError('USAGE', `there is no log at ${file}`)
     const db = new Database(file, { readonly, fileMustExist: true })
     try {
@@ -172,7 +189,9 @@ export class SqliteStore implements Store {
       }
       // What a killed process left in the journal may never have reached the disk. Nothing may be signed before it has.
       if (!readonly && !emptyJournal(db)) syncPath(`${file}-wal`)
-      return new SqliteStore(db)
+      const store = new SqliteStore(db)
+      for (const index of Object.values(store.#digests)) store.#fill(index, progress)
+      return store
     } catch (error) {
       db.close()
       throw error
@@ -194,6 +213,17 @@ export class SqliteStore implements Store {
     return tables
       .flatMap((table) => this.db.prepare<[], string>(`PRAGMA quick_check(${table})`).pluck().all())
       .filter((found) => found !== 'ok')
+  }
+
+  /** Takes away what entries are found by, which the next `open` makes again. Nothing but `close` may follow. */
+  forgetDigests(): void {
+    this.db.exec('DELETE FROM leaf_runs; DELETE FROM addendum_runs')
+  }
+
+  /** Checks of what entries are found by; each is to be given all entries. */
+  digestChecks(): DigestCheck[] {
+    const sources = this.profile === 'raw' ? [BY_LEAF] : [BY_LEAF, BY_ADDENDUM]
+    return sources.map((source) => new DigestCheck(this.db, source, (from, to) => this.#entries(from, to)))
   }
 
   async head(): Promise<Head> {

@@ -47,6 +47,8 @@ export interface Result {
   readonly max: number
   readonly statuses: Readonly<Record<string, number>>
   readonly bytes: number
+  /** Processor time of the client, in seconds. */
+  readonly cpu: number
   /** Whether the run ended because the requests were used up. */
   readonly exhausted: boolean
 }

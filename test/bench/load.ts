@@ -20,6 +20,7 @@ async function run({ host, port, connections, seconds, rate }: Job, requests: re
   const statuses: Record<string, number> = {}
   let next = 0
   let bytes = 0
+  const cpu = process.cpuUsage()
   const start = performance.now()
   const deadline = start + seconds * 1000
 
@@ -43,6 +44,7 @@ async function run({ host, port, connections, seconds, rate }: Job, requests: re
   await Promise.all(Array.from({ length: connections }, lane))
 
   const elapsed = (performance.now() - start) / 1000
+  const { user, system } = process.cpuUsage(cpu)
   latencies.sort((a, b) => a - b)
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
   return {
@@ -53,6 +55,7 @@ async function run({ host, port, connections, seconds, rate }: Job, requests: re
     max: at(1),
     statuses,
     bytes,
+    cpu: (user + system) / 1e6,
     exhausted: next >= requests.length,
   }
 }

@@ -10,10 +10,13 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as tlsConnect } from 'node:tls'
+import Database from 'better-sqlite3'
 import { generate } from 'selfsigned'
 import t, { type Test } from 'tap'
 import { Options } from '../../cmd/cli.ts'
 import { serveCommand } from '../../cmd/server/serve.ts'
+import { leafHash } from '../../src/core/merkle.ts'
+import { fillRaw, rawEntry } from '../bench/fill.ts'
 import { Actor, event } from '../support/actors.ts'
 import { ask, json, post } from '../support/http.ts'
 import { type Ended, runProgram, type StartOptions, startProgram } from '../support/programs.ts'
@@ -544,6 +547,30 @@ async function usedPort(t: Test): Promise<number> {
   t.teardown(() => server.close())
   return (server.address() as import('node:net').AddressInfo).port
 }
+
+t.test('rebuild-index --digests makes what check has called damaged', async (t) => {
+  const data = temporaryFolder(t)
+  await makeRawLog(data, 'test')
+  await fillRaw(data, 40_000, () => {})
+  const database = join(data, 'logs/test/log.db')
+  const db = new Database(database)
+  const changed = db.prepare('UPDATE leaf_run_pages SET keys = substr(keys, 12) WHERE id % 5 = 0').run()
+  db.close()
+  t.ok(changed.changes > 3)
+  const damaged = await run(t, ['check', '--data', data])
+  t.equal(damaged.code, 1)
+  t.match(
+    damaged.errors,
+    /the digests by which the entries from 0 to 16384 are found .* rebuild-index --digests makes them again/,
+  )
+  const { code, output } = await run(t, ['rebuild-index', '--data', data, '--digests'])
+  t.match([code, output], [0, 'test: 40000 entries are found by their digests again\n'])
+  t.match((await run(t, ['check', '--data', data])).output, /^test: 40000 entries, .*: all agree\n$/)
+  const server = await serve(t, data)
+  const leaf = Buffer.from(leafHash(rawEntry(7))).toString('hex')
+  t.match(json(await ask(server.url, `/test/v1/proofs/inclusion?leaf=${leaf}`)), { index: 7 })
+  t.equal(await server.stop(), 0)
+})
 
 t.test('rebuild-index makes the index again, of the logs that have one', async (t) => {
   const data = temporaryFolder(t)

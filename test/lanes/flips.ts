@@ -1,12 +1,14 @@
 /**
- * One bit of a log's database flips, at each kind of page: whatever changes what the log serves is noticed by `treeline-server check`, by SQLite, by the
- * start of the log, or, where it is a checkpoint, by whoever verifies it. And the witness, which reads entries and documents again, is not deceived.
+ * One bit of a log's database flips, at each kind of page: whatever changes what the log serves, or by what it knows an event again, is noticed by
+ * `treeline-server check`, by SQLite, by the start of the log, or, where it is a checkpoint, by whoever verifies it. And the witness, which reads entries and documents again, is not deceived.
  */
 import { createHash } from 'node:crypto'
 import { closeSync, cpSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { toUtf8 } from '../../src/core/bytes.ts'
+import { addendumDigest } from '../../src/core/entry.ts'
+import { leafHash } from '../../src/core/merkle.ts'
 import { parseWitnessPolicy, verifyCheckpoint, type WitnessPolicy } from '../../src/core/witness-policy.ts'
 import { checkLog } from '../../src/log/check-log.ts'
 import { logFiles } from '../../src/store/folder.ts'
@@ -15,15 +17,18 @@ import { SqliteStore } from '../../src/store/sqlite.ts'
 import { Auditor } from '../../witness/auditor.ts'
 import { openState } from '../../witness/folder.ts'
 import { logVerifier, nativeVerify } from '../../witness/native-verify.ts'
-import { event, redactionRequest, signedPolicy } from '../support/actors.ts'
+import { fillEvents } from '../bench/fill.ts'
+import { Actor, event, redactionRequest, signedPolicy } from '../support/actors.ts'
 import { ask, json, post } from '../support/http.ts'
-import { ORIGIN, startServer } from '../support/server.ts'
+import { makeEventLog, ORIGIN, startServer } from '../support/server.ts'
 import { admins, HOUR, setUp, signer } from '../witness/watched-log.ts'
 import { check, eventually, lane, tempFolder } from './lane.ts'
 import { openLog } from './open-log.ts'
 
 /** More than are packed at once, so that both kinds of rows are there. */
 const EVENTS = 4_200
+/** More than a run of digests. */
+const MANY = 17_000
 /** Of each kind of page. */
 const FLIPS = 20
 
@@ -93,7 +98,52 @@ async function flips(): Promise<void> {
     console.log(`  the witness, of ${what}: ${said.join('; ').slice(0, 1000)}`)
     check(`the witness notices flips in ${what}`, said.length === 5 && !said.includes('all of it'), said.join('\n'))
   }
+  await digests()
   for (const f of undo) await Promise.resolve(f()).catch(() => {})
+}
+
+/** Where known events are found: nothing that is served comes from there, and an event that is not found would be logged twice. */
+async function digests(): Promise<void> {
+  const data = join(tempFolder(), 'many')
+  const actor = new Actor()
+  await makeEventLog(data, [new Actor()], [{ actor }])
+  await fillEvents(data, MANY, [actor.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()], 100, () => {})
+  const { database, vkey } = logFiles(data, 'test')
+  const runs = sitesOf(database).filter(({ kind }) => kind.includes('_run'))
+  check('a log whose digests are in runs finds them', await finds(data))
+  let [checked, harmless] = [0, 0]
+  const unnoticed: string[] = []
+  for (const site of runs) {
+    await flipped(database, site, async () => {
+      if (await checkFails(database, vkey, true)) checked++
+      else if (await finds(data).catch(() => false)) harmless++
+      else unnoticed.push(`bit ${site.bit} of byte ${site.offset}, in ${site.kind}`)
+    })
+  }
+  console.log(
+    `  runs of digests: check ${checked}, harmless ${harmless}, of ${new Set(runs.map(({ kind }) => kind)).size} kinds of pages`,
+  )
+  check('no flip hides an event from being known again', unnoticed.length === 0, unnoticed.join('\n'))
+  check('check finds most of them', checked > 0.7 * runs.length)
+  const blind: boolean[] = []
+  for (const site of runs.filter(({ kind }) => kind === 'addendum_run_pages leaf').slice(0, 10))
+    blind.push(await flipped(database, site, async () => !(await checkFails(database, vkey, false))))
+  check('a check of the tree alone does not', blind.includes(true))
+}
+
+async function checkFails(database: string, vkey: string, documents: boolean): Promise<boolean> {
+  try {
+    const store = SqliteStore.open(database, { readonly: true })
+    try {
+      loadLogVkey(vkey, store.origin)
+      await checkLog(store, { treeOnly: !documents })
+      return false
+    } finally {
+      await store.close()
+    }
+  } catch {
+    return true
+  }
 }
 
 /** Events, another policy and a redaction, all of it cosigned. */
@@ -172,17 +222,7 @@ async function flipped<T>(file: string, { offset, bit }: Site, work: () => Promi
 
 async function judge(data: string, trust: WitnessPolicy, sound: Served, documents: boolean): Promise<Noticed> {
   const { database, vkey } = logFiles(data, 'test')
-  try {
-    const store = SqliteStore.open(database, { readonly: true })
-    try {
-      loadLogVkey(vkey, store.origin)
-      await checkLog(store, { treeOnly: !documents })
-    } finally {
-      await store.close()
-    }
-  } catch {
-    return 'check'
-  }
+  if (await checkFails(database, vkey, documents)) return 'check'
   const served = await servedBy(database).catch(() => undefined)
   if (served === undefined) return 'serving'
   if (served.all === sound.all && String(served.notes) === String(sound.notes)) return 'harmless'
@@ -243,6 +283,24 @@ const copyOf = (folder: string): string => {
   const copy = join(tempFolder(), 'copy')
   cpSync(folder, copy, { recursive: true })
   return copy
+}
+
+/** Whether each entry is found by what it is to be found by, as it is after a start. */
+async function finds(data: string): Promise<boolean> {
+  const copy = copyOf(data)
+  const store = SqliteStore.open(logFiles(copy, 'test').database)
+  try {
+    while (await store.maintain());
+    const { size } = await store.head()
+    for (const [index, entry] of (await store.entries(0, size)).entries()) {
+      const found = [await store.findLeaf(leafHash(entry)), ...(await store.findAddendum(addendumDigest(entry)))]
+      if (String(found) !== `${index},${index}`) return false
+    }
+    return true
+  } finally {
+    await store.close()
+    rmSync(copy, { recursive: true, force: true })
+  }
 }
 
 async function starts(data: string): Promise<boolean> {

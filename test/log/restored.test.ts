@@ -370,7 +370,9 @@ t.test('a log of the version before opens as one that signs', async (t) => {
   await makeRawLog(data)
   const { database } = logFiles(data, 'raw')
   const store = SqliteStore.open(database)
-  store.db.exec('ALTER TABLE log DROP COLUMN restored; ALTER TABLE log DROP COLUMN packed; PRAGMA user_version = 2')
+  store.db.exec(
+    'ALTER TABLE log DROP COLUMN restored; ALTER TABLE log DROP COLUMN packed; DROP TABLE addendum_run_filters; PRAGMA user_version = 2',
+  )
   await store.close()
   await withServer(data, async (url) => {
     t.equal((await exchange(url, '/raw/add', { method: 'POST', body: 'x' })).status, 200)

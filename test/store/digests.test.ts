@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t from 'tap'
+import type { DigestSource } from '../../src/store/digest-runs.ts'
 import { DigestIndex } from '../../src/store/digests.ts'
+import type { DigestKind } from '../../src/store/schema.ts'
 import { createStore } from '../../src/store/sqlite.ts'
 import { temporaryFolder } from '../support/server.ts'
 
@@ -57,15 +59,13 @@ function makeDatabase(t: { teardown(f: () => unknown): unknown }): Database.Data
   return db
 }
 
+const source = (kind: DigestKind, keep: 'all' | 'first' = 'all', filtered = false): DigestSource => {
+  return { kind, digestOf: (entry) => entry, keep, filtered }
+}
+
 /** As a start does it: what is in runs is there, the rest is read from the entries. */
 function open(db: Database.Database, digests: Digests, size: number, keep: 'all' | 'first' = 'all'): DigestIndex {
-  const index = new DigestIndex(
-    db,
-    'leaf',
-    (entry) => entry,
-    (at) => digests.at(at),
-    keep,
-  )
+  const index = new DigestIndex(db, source('leaf', keep), (at) => digests.at(at))
   for (let at = index.covered; at < size; at++) index.add(digests.at(at), at)
   return index
 }
@@ -208,40 +208,52 @@ t.test('a digest that stands everywhere costs no more than another where the fir
   t.end()
 })
 
-t.test('a digest that nobody has is looked for in hardly any page, also after a start', (t) => {
-  const file = join(temporaryFolder(t), 'log.db')
-  createStore(file, 'log.example/digests', 'events')
-  const digests = new Digests(SIZE)
-  let reads = 0
-  const db = new Database(file, {
-    verbose: (sql) => {
-      if (/FROM addendum_run_pages WHERE id = /.test(String(sql))) reads++
-    },
-  })
-  db.pragma('synchronous = OFF')
-  t.teardown(() => db.close())
-  const entryAt = (index: number) => digests.at(index)
-  const make = (filtered: boolean) => new DigestIndex(db, 'addendum', (entry) => entry, entryAt, 'all', { filtered })
-  const readsOf = (index: DigestIndex): number => {
-    reads = 0
-    for (let i = 0; i < 1_000; i++) t.same(index.find(randomBytes(32)), [])
-    return reads
-  }
-  const index = make(true)
-  for (let i = 0; i < SIZE; i++) {
-    index.add(digests.at(i), i)
-    if (i % 4_096 === 4_095) while (index.maintain(i + 1)) {}
-  }
-  while (index.maintain(SIZE)) {}
-  const runs = db.prepare('SELECT count(*) FROM addendum_runs').pluck().get() as number
-  const found = readsOf(index)
-  t.ok(found < 0.05 * 1_000 * runs, `${found} pages for a thousand digests in ${runs} runs`)
-  t.equal(readsOf(make(false)), 1_000 * runs, 'without filters a page of each run')
+t.test(
+  'a digest that nobody has is looked for in hardly any page, also after a start, and one of a log that has no filters',
+  (t) => {
+    const file = join(temporaryFolder(t), 'log.db')
+    createStore(file, 'log.example/digests', 'events')
+    const digests = new Digests(SIZE)
+    let reads = 0
+    const db = new Database(file, {
+      verbose: (sql) => {
+        if (/FROM addendum_run_pages WHERE id = /.test(String(sql))) reads++
+      },
+    })
+    db.pragma('synchronous = OFF')
+    t.teardown(() => db.close())
+    const entryAt = (index: number) => digests.at(index)
+    const make = (filtered: boolean) => new DigestIndex(db, source('addendum', 'all', filtered), entryAt)
+    const readsOf = (index: DigestIndex): number => {
+      reads = 0
+      for (let i = 0; i < 1_000; i++) t.same(index.find(randomBytes(32)), [])
+      return reads
+    }
+    const index = make(true)
+    for (let i = 0; i < SIZE; i++) {
+      index.add(digests.at(i), i)
+      if (i % 4_096 === 4_095) while (index.maintain(i + 1)) {}
+    }
+    while (index.maintain(SIZE)) {}
+    const runs = db.prepare('SELECT count(*) FROM addendum_runs').pluck().get() as number
+    const found = readsOf(index)
+    t.ok(found < 0.05 * 1_000 * runs, `${found} pages for a thousand digests in ${runs} runs`)
+    t.equal(readsOf(make(false)), 1_000 * runs, 'without filters a page of each run')
 
-  const started = make(true)
-  t.equal(readsOf(started), 1_000 * runs, 'after a start there are none yet')
-  while (started.maintain(SIZE)) {}
-  t.ok(readsOf(started) < 0.05 * 1_000 * runs, 'behind the commits they are made again')
-  for (let i = 0; i < SIZE - 20_000; i += 997) t.same(started.find(digests.at(i)), [i])
-  t.end()
-})
+    const filters = () => db.prepare('SELECT id, bits FROM addendum_run_filters ORDER BY id').all()
+    const written = filters()
+    for (const stored of [true, false]) {
+      if (!stored) db.exec('DELETE FROM addendum_run_filters')
+      const started = make(true)
+      t.equal(readsOf(started), 1_000 * runs, 'after a start there are none yet')
+      reads = 0
+      while (started.maintain(SIZE)) {}
+      if (stored) t.equal(reads, 0, 'what is stored is read behind the commits')
+      else t.ok(reads > 100, 'what is not is made from the pages')
+      t.ok(readsOf(started) < 0.05 * 1_000 * runs)
+      for (let i = 0; i < SIZE - 20_000; i += 997) t.same(started.find(digests.at(i)), [i])
+      t.same(filters(), written, 'and is the same')
+    }
+    t.end()
+  },
+)

@@ -181,7 +181,7 @@ t.test('a raw log keeps the rows of its commits', async (t) => {
 t.test('a file of the version before is packed from its start', async (t) => {
   const { file, store, grow } = make(t)
   await grow(STEP + 10)
-  store.db.exec('ALTER TABLE log DROP COLUMN packed; PRAGMA user_version = 3')
+  store.db.exec('ALTER TABLE log DROP COLUMN packed; DROP TABLE addendum_run_filters; PRAGMA user_version = 3')
   t.throws(() => SqliteStore.open(file, { readonly: true }), {
     code: 'USAGE',
     message: /earlier version: serve it once/,
