@@ -6,10 +6,10 @@ import { Audit } from '../src/core/audit.ts'
 import { equal, fromUtf8, toHex, toUtf8 } from '../src/core/bytes.ts'
 import { originHash } from '../src/core/checkpoint.ts'
 import { CompactRange } from '../src/core/compact-range.ts'
-import { decodeEntry, type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../src/core/entry.ts'
-import { BrokenRule, type Item } from '../src/core/entry-rules.ts'
+import { type Entry, EVENT, GENESIS, POLICY, REDACTION } from '../src/core/entry.ts'
+import { BrokenRule, type Item, type Rule } from '../src/core/entry-rules.ts'
 import { TreelineError } from '../src/core/errors.ts'
-import { type Fault, formatFault, type ProvedItem, parseFault } from '../src/core/fault.ts'
+import { type Fault, formatFault, parseFault } from '../src/core/fault.ts'
 import { leafHash } from '../src/core/merkle.ts'
 import type { NoteVerifier } from '../src/core/note.ts'
 import type { VerifySignature } from '../src/core/signature.ts'
@@ -17,9 +17,10 @@ import { formatVkey } from '../src/core/vkey.ts'
 import { ahead } from './ahead.ts'
 import type { Alerts } from './alerts.ts'
 import { auditedRange, formatMemory, type Memory, parseMemory } from './audit-memory.ts'
-import { compareHeads, RebuiltTree, readHead, type SignedHead } from './heads.ts'
+import { compareHeads, readHead, type SignedHead } from './heads.ts'
 import type { FollowedLog } from './log-list.ts'
 import { DOCUMENTS_AHEAD, type LogReader } from './log-reader.ts'
+import { entryIn, proveItems } from './proved-items.ts'
 import type { Cosigned, WitnessState } from './state.ts'
 
 export interface AuditorParts {
@@ -155,7 +156,11 @@ export class Auditor {
       if (index === 0 && toHex(leafHash(bytes)) !== log.genesis)
         throw new TreelineError('UNVERIFIABLE', 'the log begins with another genesis than the one that was pinned')
       const item = { index, bytes, ...(document && { document }) }
-      const broken = await this.#judge(rules, item, entry, head.size, { missing, redacted })
+      let broken = await this.#judge(rules, item, entry, head.size, { missing, redacted })
+      if (broken?.rule === 'batch' && rules.openBatch !== undefined && this.#isCleared('batch', rules.openBatch)) {
+        rules.closeBatch()
+        broken = await this.#judge(rules, item, entry, head.size, { missing, redacted })
+      }
       if (broken !== undefined) {
         // A genesis that does not hold makes no log of events, and proves nothing against anyone but whoever pinned it.
         if (index === 0)
@@ -170,6 +175,11 @@ export class Auditor {
         'UNVERIFIABLE',
         `the entries that the log serves do not give the root that it had cosigned at ${head.size}`,
       )
+    const cut = rules?.judgeHead()
+    if (cut !== undefined) {
+      if (await this.#acted(cut.broken, cut.accused, head)) return
+      rules!.closeBatch()
+    }
     if (missing.size === 0) alerts.settle(this.#origin, 'missing')
     else {
       const why = `payloads are missing and were not redacted: ${[...missing].slice(0, 20).join(', ')}`
@@ -232,28 +242,22 @@ export class Auditor {
     return reader.addendum(entry.addendum)
   }
 
-  /** Evidence against an entry, once it is proved to be in the cosigned tree. False when a person has accepted it. */
-  async #acted(broken: BrokenRule, accused: Item, head: SignedHead): Promise<boolean> {
-    const { state, reader } = this.#parts
-    const accepted = state.incidents(this.#origin).some(({ cleared, evidence }) => {
+  /** Whether a person has accepted that an entry breaks a rule. */
+  #isCleared(rule: Rule, index: number): boolean {
+    return this.#parts.state.incidents(this.#origin).some(({ cleared, evidence }) => {
       if (cleared === null) return false
       const fault = parseFault(toUtf8(evidence))
-      return fault.kind === 'invalid-entry' && fault.rule === broken.rule && fault.items[0].index === accused.index
+      return fault.kind === 'invalid-entry' && fault.rule === rule && fault.items[0].index === index
     })
-    if (accepted) return false
-    const tree = await RebuiltTree.of(reader, head)
-    const items: ProvedItem[] = []
-    for (const [from, to] of runsOf([accused.index, ...broken.needs, 0])) {
-      let index = from - 1
-      for await (const bytes of reader.entries(from, to, head.size)) {
-        index++
-        const entry = entryIn(bytes)
-        const document =
-          (index === accused.index ? accused.document : this.#policies.get(index)) ??
-          (entry && entry.kind !== EVENT ? await reader.addendum(entry.addendum) : undefined)
-        items.push({ index, bytes, proof: tree.inclusion(index, head.size), ...(document && { document }) })
-      }
-    }
+  }
+
+  /** Evidence against an entry, once it is proved to be in the cosigned tree. False when a person has accepted it. */
+  async #acted(broken: BrokenRule, accused: Item, head: SignedHead): Promise<boolean> {
+    const { reader } = this.#parts
+    if (this.#isCleared(broken.rule, accused.index)) return false
+    const known = new Map(this.#policies)
+    if (accused.document !== undefined) known.set(accused.index, accused.document)
+    const items = await proveItems(reader, head, [accused.index, ...broken.needs, 0], known)
     const first = items.find(({ index }) => index === accused.index)!
     const rest = items.filter((one) => one !== first)
     const fault = {
@@ -273,26 +277,5 @@ export class Auditor {
     if (!early && time <= 1_000 * before + TOLERANCE) return
     const why = `entry ${index} says ${new Date(time).toISOString()}, and was not there before ${new Date(1_000 * (after ?? 0)).toISOString()} or is later than ${new Date(1_000 * before).toISOString()}`
     this.#parts.alerts.raise({ origin: this.#origin, kind: 'back-dated', why })
-  }
-}
-
-/** As half-open ranges, ascending: the items of a batch are thousands, in a few bundles. */
-function runsOf(indexes: readonly number[]): (readonly [number, number])[] {
-  const runs: [number, number][] = []
-  for (const index of [...new Set(indexes)].sort((a, b) => a - b)) {
-    const last = runs.at(-1)
-    if (last !== undefined && last[1] === index) last[1]++
-    else runs.push([index, index + 1])
-  }
-  return runs
-}
-
-/** Undefined for what is no entry: that is a matter of the rules. */
-function entryIn(bytes: Uint8Array): Entry | undefined {
-  try {
-    return decodeEntry(bytes)
-  } catch (error) {
-    if (error instanceof TreelineError) return undefined
-    throw error
   }
 }

@@ -1,9 +1,18 @@
 /** The rules of a log as a fold over its entries, in order, from the genesis on or from where it was put away. */
 import { BatchRoot, MAX_BATCH_ITEMS } from './batch.ts'
-import { batchIn, judgeBatchHeader, judgeClaim, judgeMember, judgeRoot, type PlacedBatch } from './batch-rules.ts'
+import {
+  batchIn,
+  judgeBatchHeader,
+  judgeClaim,
+  judgeHead,
+  judgeMember,
+  judgeRoot,
+  type PlacedBatch,
+} from './batch-rules.ts'
 import { fromBase64, toBase64 } from './bytes.ts'
 import { BATCH, decodeEntry, type Entry, EVENT, GENESIS, POLICY } from './entry.ts'
 import {
+  BrokenRule,
   type Item,
   type JudgingPolicy,
   judgeBy,
@@ -100,9 +109,25 @@ export class Audit {
 
   /** Takes the entry that was judged last in as it is: a person has accepted what is wrong with it. */
   pass(): void {
-    if (this.#broken.length > 0) this.#accepted = [...this.#accepted, ...this.#broken].slice(-MAX_ACCEPTED)
+    this.#accept()
     this.#batch = this.#broken.length > 0 ? undefined : this.#withIt
     this.#next++
+  }
+
+  /** Index of the header of a batch whose items are not all in. */
+  get openBatch(): number | undefined {
+    return this.#batch?.placed.index
+  }
+
+  /** A person has accepted that the batch is cut off: what follows is judged as if it had not begun, and its items are not judged. */
+  closeBatch(): void {
+    this.#broken = this.#batch === undefined ? [] : [this.#batch.placed.index]
+    this.#accept()
+    this.#batch = undefined
+  }
+
+  #accept(): void {
+    if (this.#broken.length > 0) this.#accepted = [...this.#accepted, ...this.#broken].slice(-MAX_ACCEPTED)
   }
 
   /**
@@ -136,6 +161,18 @@ export class Audit {
     this.#policy = policy
     this.#time = entry.time
     this.#next++
+  }
+
+  /** The header of a batch that a signed head ends in, and why that breaks the rules: to be asked when all entries under one were judged. */
+  judgeHead(): { readonly accused: Item; readonly broken: BrokenRule } | undefined {
+    if (this.#batch === undefined) return undefined
+    try {
+      judgeHead(this.#batch.placed, this.#next)
+      return undefined
+    } catch (error) {
+      if (error instanceof BrokenRule) return { accused: this.#batch.item, broken: error }
+      throw error
+    }
   }
 
   #isAccepted(index: number, entry: Entry): boolean {

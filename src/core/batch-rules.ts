@@ -1,6 +1,7 @@
 /**
- * The rule of signed batches: a header is followed by exactly its items, which say of themselves what it says, and give the root that it signs. Three shapes
- * of evidence: an entry in the span of a header that is not its item; an item whose header is not where it says; a header whose items give another root.
+ * The rule of signed batches: a header is followed by exactly its items, which say of themselves what it says, and give the root that it signs. Four shapes
+ * of evidence: an entry in the span of a header that is not its item; an item whose header is not where it says; a header whose items give another root;
+ * a header under a signed head that ends before its last item.
  */
 import { type BatchHeader, type BatchRoot, isWhole, parseBatchHeader } from './batch.ts'
 import { equal, toHex } from './bytes.ts'
@@ -88,6 +89,12 @@ export function judgeClaim(index: number, entry: EventEntry, stands: PlacedBatch
   if (stands === undefined || !spans(stands, index))
     throw new BrokenRule('batch', `at ${header} there is no header of a batch that has an item ${position}`, [header])
   judgeMember(stands, index, entry)
+}
+
+/** A head of that size that was signed: header and items are one commit, and only what is committed is signed. Throws BrokenRule. */
+export function judgeHead(batch: PlacedBatch, size: number): void {
+  if (spans(batch, size))
+    throw new BrokenRule('batch', `the head of size ${size} ends among the ${batch.header.size} items of the batch`)
 }
 
 /** When the last item is in. Throws BrokenRule, which names header and items. */

@@ -5,6 +5,7 @@ import {
   batchIn,
   judgeBatchHeader,
   judgeClaim,
+  judgeHead,
   judgeMember,
   judgeRoot,
   type PlacedBatch,
@@ -41,6 +42,12 @@ export interface ProvedFault {
   readonly origin: string
   /** One sentence for people. */
   readonly what: string
+}
+
+/** What the note says of the tree that the entries are in. */
+interface Head {
+  readonly origin: string
+  readonly size: number
 }
 
 const unproved = (why: string): TreelineError =>
@@ -90,7 +97,7 @@ function verifyInvalidEntry(
   verify: VerifySignature,
 ): ProvedFault {
   const checkpoint = signedCheckpoint(note, keys)
-  sizeOf(checkpoint)
+  const size = sizeOf(checkpoint)
   const found = new Map<number, Item>()
   for (const { proof, ...item } of items) {
     if (!verifyInclusion(BigInt(item.index), checkpoint.size, leafHash(item.bytes), proof, checkpoint.root))
@@ -103,7 +110,7 @@ function verifyInvalidEntry(
   const { origin } = checkpoint
   requireGenesis(found.get(0), origin, verify)
   const [accused] = items
-  const why = broken(rule, () => judgeAgain(rule, accused, found, origin, verify))
+  const why = broken(rule, () => judgeAgain(rule, accused, found, { origin, size }, verify))
   return {
     kind: 'invalid-entry',
     origin,
@@ -160,7 +167,7 @@ function judgeAgain(
   rule: Rule,
   accused: Item,
   items: ReadonlyMap<number, Item>,
-  origin: string,
+  head: Head,
   verify: VerifySignature,
 ): void {
   const entry = judgeBytes(accused)
@@ -169,8 +176,8 @@ function judgeAgain(
     judgeTime(entry, { index: before.index, time: judgeBytes(before).time })
   } else if (rule === 'policy-index') judgeNamedPolicy(accused, entry, items)
   else if (rule === 'policy-change')
-    judgePolicyEntry(accused, entry, predecessor(accused, entry, items), origin, verify)
-  else if (rule === 'batch') judgeBatch(accused, entry, items, origin)
+    judgePolicyEntry(accused, entry, predecessor(accused, entry, items), head.origin, verify)
+  else if (rule === 'batch') judgeBatch(accused, entry, items, head)
   else if (entry.kind === BATCH) judgeBatchHeader(accused, entry, judgeBy(policyAt(items, entry.policy)), verify)
   else if ('policy' in entry)
     judgeItem(accused, entry, judgeBy(policyAt(items, entry.policy)), (index) => items.get(index)?.bytes, verify)
@@ -181,12 +188,14 @@ function judgeAgain(
  * By what is shown of the batch that it stands in or names. A header is taken for right here, whoever signed it: in an honest log its items follow it.
  * Whether the header itself can be read is judged where it is the accused.
  */
-function judgeBatch(accused: Item, entry: Entry, items: ReadonlyMap<number, Item>, origin: string): void {
+function judgeBatch(accused: Item, entry: Entry, items: ReadonlyMap<number, Item>, { origin, size }: Head): void {
   const { index } = accused
   if (entry.kind === BATCH) {
     requireDocument(accused, entry)
-    if (batchIn(accused, entry)?.header.origin !== origin)
+    const batch = batchIn(accused, entry)
+    if (batch?.header.origin !== origin)
       throw new BrokenRule('batch', `its document is not the header of a batch for ${origin}`)
+    judgeHead(batch, size)
   }
   for (const item of items.values()) {
     const batch = item.index < index ? batchIn(item, judgeBytes(item)) : undefined

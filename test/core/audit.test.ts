@@ -2,13 +2,26 @@
 import t from 'tap'
 import { Audit } from '../../src/core/audit.ts'
 import { equal, toBase64, toUtf8 } from '../../src/core/bytes.ts'
+import type { Entry } from '../../src/core/entry.ts'
 import { BrokenRule, RULES } from '../../src/core/entry-rules.ts'
 import { TreelineError } from '../../src/core/errors.ts'
 import { formatFault, type ProvedItem, parseFault } from '../../src/core/fault.ts'
 import { verifyFault } from '../../src/core/verify-fault.ts'
 import { nativeVerify } from '../../src/log/native-verify.ts'
 import { statement } from '../support/actors.ts'
-import { audit, CASES, event, evidenceOf, forks, framings, honest, item, signer, stranger } from './faulty-logs.ts'
+import {
+  audit,
+  CASES,
+  event,
+  evidenceOf,
+  forks,
+  framings,
+  honest,
+  item,
+  items,
+  signer,
+  stranger,
+} from './faulty-logs.ts'
 import { ORIGIN, type PaperLog } from './paper-log.ts'
 import { assertStrict } from './strict.ts'
 
@@ -66,6 +79,75 @@ for (const [name, { rule, public: shown, sin }] of Object.entries(CASES)) {
     t.end()
   })
 }
+
+t.test('a signed head that ends in a batch is evidence, and no other head is', (t) => {
+  for (const left of [0, 1, 2, 3]) {
+    const log = honest()
+    const header = log.addBatch(items(3), [signer])
+    for (const list of [log.entries, log.addenda]) list.splice(header + 1 + left)
+    const accusation = (at: number) =>
+      ({
+        kind: 'invalid-entry',
+        keys: [log.vkey],
+        note: log.note(),
+        rule: 'batch',
+        items: [item(log, at), item(log, 0)],
+      }) as const
+    for (const keeper of [true, false]) {
+      const result = audit(log, keeper)
+      if (left === 3) t.equal(result, undefined)
+      else t.match(result, { index: header, found: { rule: 'batch', needs: [] } })
+    }
+    t.equal(verdict(accusation(header), log), left === 3 ? 'INVALID_PROOF' : 'invalid-entry', `${left} of 3 items`)
+    // The batches before it are whole.
+    for (let at = 1; at < header; at++) t.equal(verdict(accusation(at), log), 'INVALID_PROOF')
+    const { document: _, ...bare } = item(log, header)
+    t.equal(
+      verdict({ ...accusation(header), items: [bare, item(log, 0)] }, log),
+      'INVALID_PROOF',
+      'without its document',
+    )
+    if (left === 3) continue
+    const { found } = audit(log)!
+    const { what } = verifyFault(parseFault(formatFault(evidenceOf(log, header, found))), keysOf(log), nativeVerify)
+    t.match(what, `the head of size ${header + 1 + left} ends among the 3 items of the batch`)
+  }
+  t.end()
+})
+
+t.test('once a person has accepted that a batch is cut off, what follows is judged', (t) => {
+  const log = honest()
+  const header = log.addBatch(items(3), [signer])
+  const late = log.entries[header + 2]!
+  for (const list of [log.entries, log.addenda]) list.splice(header + 2)
+  const parts = { origin: ORIGIN, verify: nativeVerify }
+  let one = Audit.begin(parts)
+  const judge = (bytes: Uint8Array, document?: Uint8Array) =>
+    one.judge({ index: one.next, bytes, ...(document && { document }) }, (at) => log.entries[at])
+  for (const [index, bytes] of log.entries.entries()) judge(bytes, log.addenda[index]!)
+  t.equal(one.openBatch, header)
+  const added = (change: Partial<Entry> = {}) => {
+    const index = log.addEvent(event('model/after'), change)
+    return [log.entries[index]!, log.addenda[index]!] as const
+  }
+  const after = added()
+  t.throws(() => judge(...after), { message: /stands among the items/ })
+  one.closeBatch()
+  const memory = one.memory()
+  const reset = () => {
+    one = Audit.resume(parts, memory)
+  }
+  reset()
+  t.equal(one.judgeHead(), undefined)
+  judge(late)
+  t.equal(one.next, header + 3, 'its other items are not held against it once more')
+  reset()
+  judge(...after)
+  reset()
+  const hidden = added({ artifacts: [] } as Partial<Entry>)
+  t.throws(() => judge(...hidden), { message: /does not say what the event says/ })
+  t.end()
+})
 
 t.test('an honest log cannot be framed by leaving things out or putting others in', (t) => {
   const log = honest(false)

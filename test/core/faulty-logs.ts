@@ -23,7 +23,7 @@ export const event = (subject: string, actors: readonly Actor[] = [signer], pred
   canonical(IN_TOTO, statement(subject, predicate, type), actors)
 
 /** Payloads of a batch. */
-const items = (count: number) => Array.from({ length: count }, (_, i) => statement(`model/item-${i}`))
+export const items = (count: number) => Array.from({ length: count }, (_, i) => statement(`model/item-${i}`))
 const keysOf = ({ key }: Actor) => [fromHex(key.id)!]
 
 function redaction(
@@ -87,7 +87,8 @@ export function audit(log: PaperLog, keeper = true): { index: number; found: Bro
     }
     one = Audit.resume(parts, one.memory())
   }
-  return undefined
+  const cut = one.judgeHead()
+  return cut && { index: cut.accused.index, found: cut.broken }
 }
 
 export const item = (log: PaperLog, index: number): ProvedItem => ({

@@ -122,6 +122,16 @@ const SINS: Record<string, { rule: string; sin: (one: Awaited<ReturnType<typeof 
       return one.force({ ...redaction, reason: 'personal-data' } as Entry, document)
     },
   },
+  'signs a head that ends in a batch': {
+    rule: 'batch',
+    sin: (one) => {
+      const { header } = signedBatch(ORIGIN, statements(40, 'cut'), [signer])
+      const document = formatEnvelope(parseEnvelope(toUtf8(header)))
+      const keys = [fromHex(signer.key.id)!]
+      const signed = { payloadType: BATCH_HEADER, addendum: addendumHash(document) }
+      return one.force({ kind: BATCH, time: Date.now(), keys, policy: 0, ...signed }, document)
+    },
+  },
   'sets a time back': {
     rule: 'time',
     sin: (one) => {
