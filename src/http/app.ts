@@ -4,6 +4,7 @@ import { BlockList, isIP } from 'node:net'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { TreelineError } from '../core/errors.ts'
 import { type Gate, guardRoutes, keepPrivate, OPEN } from './auth.ts'
+import { answerEarly } from './early-answers.ts'
 import { codingOf, limitRates, NODE_LIMITS, type RateLimits, refuseConnection, TIMEOUTS, takeBodies } from './limits.ts'
 import { type Logger, recordRequests, requestIdOf, SILENT } from './logging.ts'
 import { allowedMethods } from './methods.ts'
@@ -66,6 +67,7 @@ export async function prepareApp(logs: ReadonlyMap<string, unknown>, options: Ap
   watchConnections(app.server, options.maxConnections, metrics)
   const recordUnrouted = recordRequests(app, logs, { metrics, logger })
   takeBodies(app)
+  answerEarly(app)
 
   const methodsOf = allowedMethods(app)
   const headers = tls ? { ...HEADERS, ...HEADERS_OF_TLS } : HEADERS

@@ -1,14 +1,17 @@
 /** Bodies that are read while they come in: those of signed batches. */
 import type { IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TreelineError } from '../core/errors.ts'
 import { plain } from '../store/plain.ts'
+import { drained, leaveUnread } from './early-answers.ts'
 import { codingOf, unpackingFailed } from './limits.ts'
 
 const tooLarge = (): TreelineError =>
   new TreelineError('BODY_TOO_LARGE', 'the body is larger than this server takes: send less, or ask its operator')
+
+/** What is on its way already may come in before an answer, which then leaves the connection open, ms. */
+const PATIENCE = 100
 
 /** For the routes of a scope: bodies of this type come as a stream of chunks, with at most the route's limit of bytes, packed and unpacked. */
 export function streamBodies(scope: FastifyInstance, type: string): void {
@@ -41,25 +44,7 @@ async function* chunksOf(request: FastifyRequest, payload: IncomingMessage, most
       payload.unpipe(gunzip)
       gunzip.destroy()
     }
-    await drained(payload, most)
+    // Not more than a whole body would have been.
+    if (!(await drained(payload, most, PATIENCE))) leaveUnread(payload)
   }
-}
-
-/** Reads what is left, and forgets it: a client that is still sending would not see the answer. Not more than a whole body would have been. */
-function drained(payload: Readable, most: number): Promise<void> {
-  if (payload.readableEnded || payload.destroyed) return Promise.resolve()
-  return new Promise((resolve) => {
-    let length = 0
-    const end = () => {
-      payload.off('data', count)
-      payload.pause()
-      resolve()
-    }
-    const count = ({ length: more }: Buffer) => {
-      length += more
-      if (length > most) end()
-    }
-    payload.on('data', count).once('end', end).once('error', end).once('close', end)
-    payload.resume()
-  })
 }

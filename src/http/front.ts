@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import { Pool } from 'undici'
 import { TreelineError } from '../core/errors.ts'
 import { type AppOptions, prepareApp } from './app.ts'
+import { readOn } from './early-answers.ts'
 import { eventRoutes } from './events.ts'
 import { answerInTurn } from './in-turn.ts'
 import { Metrics } from './metrics.ts'
@@ -86,7 +87,8 @@ async function* upTo(limit: number, request: IncomingMessage): AsyncGenerator<Ui
   const tooLarge = () => new TreelineError('BODY_TOO_LARGE', `the body has more than ${limit} bytes`)
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge()
   let length = 0
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+  // The answer needs the connection.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     length += chunk.length
     if (length > limit) throw tooLarge()
     yield chunk
@@ -116,9 +118,13 @@ async function passOn(behind: Pool, request: IncomingMessage, response: ServerRe
   } catch (error) {
     // The client went away, or the other thread did: half an answer must not look like a whole one.
     if (response.headersSent || gone.signal.aborted) response.destroy(error as Error)
-    else if (error instanceof TreelineError)
-      response.writeHead(413, { ...PROBLEM, connection: 'close' }).end(JSON.stringify(problemOf(error, true)))
-    else response.writeHead(503, { ...PROBLEM, 'retry-after': '1', connection: 'close' }).end(UNAVAILABLE)
+    else if (error instanceof TreelineError) {
+      const answer = JSON.stringify(problemOf(error, true))
+      const length = { 'content-length': Buffer.byteLength(answer) }
+      response.writeHead(413, { ...PROBLEM, ...length, connection: 'close' }).write(answer)
+      await readOn(request)
+      response.end()
+    } else response.writeHead(503, { ...PROBLEM, 'retry-after': '1', connection: 'close' }).end(UNAVAILABLE)
   }
 }
 

@@ -1,5 +1,7 @@
 /** Signed batches over HTTP: taken whole or not at all, and found again as header and items. */
-import { request as httpRequest } from 'node:http'
+import { once } from 'node:events'
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { BATCH_BODY } from '../../src/core/batch.ts'
@@ -149,6 +151,61 @@ t.test('a slow sender of a stolen header keeps its owner from nothing', async (t
   })
   t.equal(owner, 201)
   t.equal(thief.status, 200, 'and then it is known')
+})
+
+t.test('who is refused before the end of a body hears it at once', async (t) => {
+  const { header, addenda } = signedBatch('log.example/other', statements(50), [signer])
+  const body = bodyOf(header, addenda)
+  const { hostname, port } = new URL(server.url)
+  const length = 20 * 2 ** 20
+  for (const [how, framing, wrap] of [
+    ['a length', `Content-Length: ${length}`, (bytes: Uint8Array) => bytes],
+    [
+      'chunks',
+      'Transfer-Encoding: chunked',
+      (bytes: Uint8Array) =>
+        Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]),
+    ],
+  ] as const) {
+    const socket = connect(Number(port), hostname)
+    socket.on('error', () => {})
+    const parts: Buffer[] = []
+    socket.on('data', (part) => parts.push(part))
+    socket.write(`POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: ${BATCH_BODY}\r\n${framing}\r\n\r\n`)
+    socket.write(wrap(body))
+    // Nothing more is sent before this.
+    await once(socket, 'data')
+    const answer = () => Buffer.concat(parts).toString()
+    while (!answer().endsWith('}')) await once(socket, 'data')
+    t.match(answer(), /^HTTP\/1.1 403 /, how)
+    t.match(answer(), '"code":"WRONG_ORIGIN"')
+    t.match(answer().toLowerCase(), /\r\nconnection: close\r\n/)
+    t.equal(Number(/content-length: (\d+)/i.exec(answer())![1]), answer().split('\r\n\r\n')[1]!.length)
+    // What comes nevertheless is read, and nothing is reset; then the server ends it.
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => socket.write(wrap(Buffer.alloc(200_000)), resolve))
+    t.notOk(socket.destroyed)
+    // It does not wait for a client that has ended.
+    if (how === 'chunks') socket.end()
+    await once(socket, 'close')
+    t.equal(answer().match(/HTTP\/1.1/g)?.length, 1)
+  }
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const ports = new Set<unknown>()
+  for (let i = 0; i < 3; i++) {
+    const request = httpRequest(`${server.url}${PATH}`, {
+      method: 'POST',
+      agent,
+      headers: { 'content-type': BATCH_BODY },
+    })
+    request.end(body)
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    t.equal(response.statusCode, 403)
+    ports.add(request.socket!.localPort)
+    response.resume()
+    await once(response, 'end')
+  }
+  t.equal(ports.size, 1, 'a body that came whole leaves the connection open')
 })
 
 t.test('what is wrong with one item refuses all, and says which', async (t) => {

@@ -77,7 +77,9 @@ export class SlowClients {
           post('/test/v1/events/batch', 'application/x-ndjson', 100_000),
           'x',
         ),
-        await trickle(url, 'items of a signed batch', 50, 65, batch, '\0'),
+        await trickle(url, 'an item of a signed batch', 50, 65, Buffer.concat([batch, Buffer.of(0, 1, 0, 0)]), 'x'),
+        // Four bytes of it are an item of no bytes: the answer is due then, and not when all of the body is there.
+        await trickle(url, 'a signed batch that is refused', 50, 20, batch, '\0'),
       ],
       await deaf(url, 60, '/test/v1/events?limit=1000'),
     )
