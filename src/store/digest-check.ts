@@ -9,7 +9,7 @@ import type Database from 'better-sqlite3'
 import { TILE_WIDTH } from '../core/tile.ts'
 import { DigestFilter, PIECE_PAGES } from './digest-filter.ts'
 import { KEY, PREFIX, uint32 } from './digest-keys.ts'
-import { type DigestSource, FAN_IN, pageId, pageOf, RUN_SIZE, type Run } from './digest-runs.ts'
+import { type DigestSource, FAN_IN, pageId, pageOf, pagesOf, RUN_SIZE, type Run } from './digest-runs.ts'
 import { DigestIndex } from './digests.ts'
 
 type EntriesAt = (from: number, to: number) => readonly Uint8Array[]
@@ -73,6 +73,8 @@ export class DigestCheck {
     const count = last - first
     if (first % RUN_SIZE !== 0 || count !== RUN_SIZE * FAN_IN ** level)
       return 'a run of another length than its level has'
+    // Whatever stands in a damaged row, the work and the memory are those of a run.
+    if (!(pages >= 1 && pages <= pagesOf(count))) return 'a run of its length has another number of pages'
     const filter = this.#sql.filter && new DigestFilter(pages)
     let sum = 0
     let keys = 0

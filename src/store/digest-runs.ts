@@ -25,6 +25,12 @@ export interface Run {
   readonly pages: number
 }
 
+/** Mean keys of a page: 3 standard deviations above it still fit a SQLite page of 16 KiB. */
+export const PAGE_KEYS = 1_360
+
+/** Pages of a run of so many keys. */
+export const pagesOf = (keys: number): number => Math.max(1, Math.ceil(keys / PAGE_KEYS))
+
 /** The row of a page of a run, or of a piece of its filter. */
 export const pageId = (run: number, page: number): number => run * 2 ** 32 + page
 

@@ -12,10 +12,8 @@ import type Database from 'better-sqlite3'
 import { concat, equal } from '../core/bytes.ts'
 import { DigestFilter, PIECE_PAGES } from './digest-filter.ts'
 import { KEY, Keys, MergedKeys, makeKey, PREFIX, type SortedKeys } from './digest-keys.ts'
-import { type DigestSource, FAN_IN, pageId, pageOf, RUN_SIZE, type Run } from './digest-runs.ts'
+import { type DigestSource, FAN_IN, PAGE_KEYS, pageId, pageOf, pagesOf, RUN_SIZE, type Run } from './digest-runs.ts'
 
-/** Mean keys of a page: 3 standard deviations above it still fit a SQLite page of 16 KiB. */
-const PAGE_KEYS = 1_360
 /** Pages that one step of housekeeping writes, and pieces of filters that it reads: a few milliseconds. */
 const STEP_PAGES = 32
 const STEP_PIECES = 4
@@ -207,7 +205,7 @@ export class DigestIndex {
     last: number,
     replaces: readonly Run[],
   ): Generator<void> {
-    const run: Run = { id: this.#nextRun++, level, first, last, pages: Math.max(1, Math.ceil(count / PAGE_KEYS)) }
+    const run: Run = { id: this.#nextRun++, level, first, last, pages: pagesOf(count) }
     const filter = this.#filters && new DigestFilter(run.pages)
     let waiting: [number, Uint8Array][] = []
     let page = 0

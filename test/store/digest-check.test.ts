@@ -143,7 +143,14 @@ t.test('whatever changes in a run is found', async (t) => {
     ['no run', () => db.exec('DELETE FROM leaf_runs WHERE first = 0'), /^the digests.*leaf_runs.*are in none/],
     ['another level', () => db.exec('UPDATE leaf_runs SET level = 9 WHERE first = 0'), /another length/],
     ['other entries', () => db.exec(`UPDATE leaf_runs SET last = ${8 * RUN_SIZE} WHERE first > 0`), /another length/],
-    ['more pages', () => db.exec('UPDATE leaf_runs SET pages = pages + 1 WHERE first > 0'), /belongs elsewhere/],
+    ['more pages', () => db.exec('UPDATE leaf_runs SET pages = pages + 1 WHERE first > 0'), /number of pages/],
+    [
+      'pages without an end',
+      () => db.exec('UPDATE addendum_runs SET pages = pages + (1 << 50) WHERE first > 0'),
+      /number of pages/,
+    ],
+    ['fewer pages', () => db.exec('UPDATE leaf_runs SET pages = pages - 1 WHERE first > 0'), /belongs elsewhere/],
+    ['no pages', () => db.exec('UPDATE leaf_runs SET pages = 0 WHERE first > 0'), /number of pages/],
     ['an empty filter', () => putFilter(new Uint8Array(filter.length)), /the filter of page 0/],
     ['a shorter filter', () => putFilter(filter.subarray(1)), /another length/],
   ] as [string, () => unknown, RegExp][])
