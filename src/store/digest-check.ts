@@ -123,7 +123,7 @@ export class DigestCheck {
   /** Of a run that may leave out what an earlier index stands for: each entry is looked for. Runs that are merged meanwhile must not be missed. */
   #damageOfSome({ first, last }: Run): string | undefined {
     const { digestOf } = this.#source
-    const index = new DigestIndex(this.#db, this.#source, (at) => this.#entriesAt(at, at + 1)[0]!)
+    const index = new DigestIndex(this.#db, this.#source, (at) => this.#entriesAt(at, at + 1)[0])
     for (let from = first; from < last; ) {
       const entries = this.#entriesAt(from, Math.min(last, from + TILE_WIDTH))
       if (entries.length === 0) return `entry ${from} is not there`

@@ -21,10 +21,13 @@ const STEP_PIECES = 4
 const nameOf = (digest: Uint8Array): string =>
   Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1')
 
+/** Undefined for what is not there. */
+type EntryAt = (index: number) => Uint8Array | undefined
+
 export class DigestIndex {
   readonly #db: Database.Database
   readonly #digestOf: (entry: Uint8Array) => Uint8Array
-  readonly #entryAt: (index: number) => Uint8Array
+  readonly #entryAt: EntryAt
   readonly #keepAll: boolean
   readonly #sql
   /** Digest to indexes, for entries from `#covered` on. */
@@ -38,12 +41,7 @@ export class DigestIndex {
   /** By run. A start reads them behind everything else; undefined where look-ups are rare. */
   readonly #filters: Map<number, DigestFilter> | undefined
 
-  /** `entryAt` reads an entry that is there. */
-  constructor(
-    db: Database.Database,
-    { kind, digestOf, keep, filtered }: DigestSource,
-    entryAt: (index: number) => Uint8Array,
-  ) {
+  constructor(db: Database.Database, { kind, digestOf, keep, filtered }: DigestSource, entryAt: EntryAt) {
     this.#filters = filtered ? new Map() : undefined
     this.#db = db
     this.#digestOf = digestOf
@@ -104,8 +102,9 @@ export class DigestIndex {
       const page = this.#sql.page.get(pageId(id, number))
       if (page === undefined) continue
       for (const index of matches(page, digest)) {
-        // Six bytes can be equal by chance, or by somebody's work.
-        if (equal(this.#digestOf(this.#entryAt(index)), digest)) yield index
+        // Six bytes can be equal by chance, or by somebody's work; and the index be that of nothing where the page is damaged.
+        const entry = this.#entryAt(index)
+        if (entry !== undefined && equal(this.#digestOf(entry), digest)) yield index
       }
     }
   }

@@ -146,7 +146,7 @@ export class SqliteStore implements Store {
     this.#commit = db.transaction((commit: Commit) => this.#write(commit)).immediate
     this.#packing = db.readonly || log.profile === 'raw' ? undefined : new Packing(db)
     this.#journal = db.readonly ? undefined : new Journal(db)
-    const entryAt = (index: number): Uint8Array => this.#entry(index)!
+    const entryAt = (index: number) => this.#entry(index)
     this.#digests = db.readonly
       ? {}
       : {

@@ -47,6 +47,9 @@ interface Sample extends Window {
   readonly rss: number
   readonly heap: number
   readonly witnessRss: number
+  readonly witnessHeap: number
+  /** Of the witness, outside its heap: buffers. */
+  readonly witnessBuffers: number
   readonly journal: number
   readonly files: number
   /** 99th percentile of how late the event loop is, ms. */
@@ -138,17 +141,24 @@ async function read(): Promise<void> {
 }
 
 async function look(): Promise<Omit<Sample, keyof Window>> {
-  const metrics = await (await fetch(new URL('/metrics', server.url))).text()
-  const gauge = (name: string) => Number(new RegExp(`^treeline_${name}(?:{[^}]*})? (\\S+)`, 'm').exec(metrics)?.[1])
+  const gauge = await gaugesOf(server, 'treeline')
+  const ofWitness = await gaugesOf(witness, 'treeline_witness')
   const journals = ['log.db-wal', 'index.db-wal'].map((name) => join(data, 'logs/test', name))
   return {
     rss: rssOf(server.child),
     heap: gauge('nodejs_heap_size_used_bytes') / 2 ** 20,
     witnessRss: rssOf(witness.child),
+    witnessHeap: ofWitness('nodejs_heap_size_total_bytes') / 2 ** 20,
+    witnessBuffers: ofWitness('nodejs_external_memory_bytes') / 2 ** 20,
     journal: journals.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0) / 2 ** 20,
     files: readdirSync(`/proc/${server.child.pid}/fd`).length,
     lag: gauge('nodejs_eventloop_lag_p99_seconds') * 1000,
   }
+}
+
+async function gaugesOf({ url }: Running, prefix: string): Promise<(name: string) => number> {
+  const metrics = await (await fetch(new URL('/metrics', url))).text()
+  return (name) => Number(new RegExp(`^${prefix}_${name}(?:{[^}]*})? (\\S+)`, 'm').exec(metrics)?.[1])
 }
 
 function rssOf({ pid }: ChildProcess): number {
@@ -198,6 +208,8 @@ function report(): void {
     ['RSS of the server', trendOf(warm.map(({ at, rss }) => [at, rss]))],
     ['heap of the server', trendOf(warm.map(({ at, heap }) => [at, heap]))],
     ['RSS of the witness', trendOf(warm.map(({ at, witnessRss }) => [at, witnessRss]))],
+    ['heap of the witness, with its free pages', trendOf(warm.map(({ at, witnessHeap }) => [at, witnessHeap]))],
+    ['buffers of the witness', trendOf(warm.map(({ at, witnessBuffers }) => [at, witnessBuffers]))],
     ['open files', trendOf(warm.map(({ at, files }) => [at, files]))],
   ]
   console.log(`\n${size} entries at the end, ${reads} reads beside; answers by status: ${statuses()}`)

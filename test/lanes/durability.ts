@@ -26,10 +26,10 @@ async function durability(): Promise<void> {
   await answersFollowTheDisk('raw', () => new RawMemory())
   await answersFollowTheDisk('events', () => new EventMemory())
   await answersFollowTheDisk('events with workers', () => new EventMemory(), WORKERS)
-  await killedManyTimes('raw', 15, new RawMemory(), [])
+  await killedManyTimes('raw', 12, new RawMemory(), [])
   await earlyAnswersAreNoticed('raw', new RawMemory())
-  await killedManyTimes('events', 25, new EventMemory(), [])
-  await killedManyTimes('events with workers', 25, new EventMemory(), WORKERS)
+  await killedManyTimes('events', 20, new EventMemory(), [])
+  await killedManyTimes('events with workers', 20, new EventMemory(), WORKERS)
   await earlyAnswersAreNoticed('events', new EventMemory())
 }
 

@@ -183,6 +183,14 @@ t.test('of entries that are there several times the first is found', async (t) =
     if (/is not found by its digest/.test(saidWith(log, () => put.run(keys, id)))) found++
   }
   t.equal(found, Math.ceil(page.length / (100 * KEY)), 'a key less')
+  const keys = Buffer.from(page)
+  keys[KEY - 5]! ^= 1
+  const put = db.prepare('UPDATE leaf_run_pages SET keys = ? WHERE id = ?')
+  t.match(
+    saidWith(log, () => put.run(keys, id)),
+    /is not found by its digest/,
+    'an index of no entry',
+  )
 })
 
 t.test('runs that were taken away are made again at the next start', async (t) => {
