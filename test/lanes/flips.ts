@@ -30,7 +30,7 @@ const EVENTS = 4_200
 /** More than a run of digests. */
 const MANY = 17_000
 /** Of each kind of page. */
-const FLIPS = 16
+const FLIPS = 20
 
 type Watched = Awaited<ReturnType<typeof setUp>>
 
