@@ -30,7 +30,7 @@ export class DigestCheck {
     const { kind } = source
     this.#sql = {
       next: db.prepare<[number], Run>(
-        `SELECT id, level, first, last, pages FROM ${kind}_runs WHERE last > ? ORDER BY first LIMIT 1`,
+        `SELECT id, level, first, last, pages FROM ${kind}_runs WHERE last > ? OR last <= first ORDER BY first LIMIT 1`,
       ),
       there: db.prepare<[number], number>(`SELECT 1 FROM ${kind}_runs WHERE id = ?`).pluck(),
       page: db.prepare<[number], Uint8Array>(`SELECT keys FROM ${kind}_run_pages WHERE id = ?`).pluck(),

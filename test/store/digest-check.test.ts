@@ -143,6 +143,7 @@ t.test('whatever changes in a run is found', async (t) => {
     ['no run', () => db.exec('DELETE FROM leaf_runs WHERE first = 0'), /^the digests.*leaf_runs.*are in none/],
     ['another level', () => db.exec('UPDATE leaf_runs SET level = 9 WHERE first = 0'), /another length/],
     ['other entries', () => db.exec(`UPDATE leaf_runs SET last = ${8 * RUN_SIZE} WHERE first > 0`), /another length/],
+    ['an end below zero', () => db.exec('UPDATE addendum_runs SET last = -last WHERE first = 0'), /another length/],
     ['more pages', () => db.exec('UPDATE leaf_runs SET pages = pages + 1 WHERE first > 0'), /number of pages/],
     [
       'pages without an end',
