@@ -37,12 +37,9 @@ export const rebuildIndexCommand: Command = {
 /** Killed on the way: the next start of the log makes what is left. */
 async function rebuildDigests(data: string, name: string): Promise<void> {
   const { database } = logFiles(data, name)
-  const damaged = SqliteStore.open(database)
-  damaged.forgetDigests()
-  await damaged.close()
   const bar = progressBar(`${name}: entries`)
   try {
-    const store = SqliteStore.open(database, { progress: (done, size) => bar.update(done, size) })
+    const store = SqliteStore.open(database, { newDigests: true, progress: (done, size) => bar.update(done, size) })
     while (await store.maintain());
     const { size } = await store.head()
     await store.close()

@@ -2,9 +2,9 @@
 import { BatchRoot, MAX_BATCH_ITEMS } from './batch.ts'
 import {
   batchIn,
+  cutBy,
   judgeBatchHeader,
   judgeClaim,
-  judgeHead,
   judgeMember,
   judgeRoot,
   type PlacedBatch,
@@ -12,7 +12,7 @@ import {
 import { fromBase64, toBase64 } from './bytes.ts'
 import { BATCH, decodeEntry, type Entry, EVENT, GENESIS, POLICY } from './entry.ts'
 import {
-  BrokenRule,
+  type BrokenRule,
   type Item,
   type JudgingPolicy,
   judgeBy,
@@ -109,7 +109,7 @@ export class Audit {
 
   /** Takes the entry that was judged last in as it is: a person has accepted what is wrong with it. */
   pass(): void {
-    this.#accept()
+    this.#accept(this.#broken)
     this.#batch = this.#broken.length > 0 ? undefined : this.#withIt
     this.#next++
   }
@@ -121,13 +121,12 @@ export class Audit {
 
   /** A person has accepted that the batch is cut off: what follows is judged as if it had not begun, and its items are not judged. */
   closeBatch(): void {
-    this.#broken = this.#batch === undefined ? [] : [this.#batch.placed.index]
-    this.#accept()
+    if (this.#batch !== undefined) this.#accept([this.#batch.placed.index])
     this.#batch = undefined
   }
 
-  #accept(): void {
-    if (this.#broken.length > 0) this.#accepted = [...this.#accepted, ...this.#broken].slice(-MAX_ACCEPTED)
+  #accept(headers: readonly number[]): void {
+    if (headers.length > 0) this.#accepted = [...this.#accepted, ...headers].slice(-MAX_ACCEPTED)
   }
 
   /**
@@ -165,14 +164,8 @@ export class Audit {
 
   /** The header of a batch that a signed head ends in, and why that breaks the rules: to be asked when all entries under one were judged. */
   judgeHead(): { readonly accused: Item; readonly broken: BrokenRule } | undefined {
-    if (this.#batch === undefined) return undefined
-    try {
-      judgeHead(this.#batch.placed, this.#next)
-      return undefined
-    } catch (error) {
-      if (error instanceof BrokenRule) return { accused: this.#batch.item, broken: error }
-      throw error
-    }
+    const broken = this.#batch && cutBy(this.#batch.placed, this.#next)
+    return broken && { accused: this.#batch!.item, broken }
   }
 
   #isAccepted(index: number, entry: Entry): boolean {

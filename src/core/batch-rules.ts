@@ -91,10 +91,10 @@ export function judgeClaim(index: number, entry: EventEntry, stands: PlacedBatch
   judgeMember(stands, index, entry)
 }
 
-/** A head of that size that was signed: header and items are one commit, and only what is committed is signed. Throws BrokenRule. */
-export function judgeHead(batch: PlacedBatch, size: number): void {
-  if (spans(batch, size))
-    throw new BrokenRule('batch', `the head of size ${size} ends among the ${batch.header.size} items of the batch`)
+/** What a signed head of that size breaks, or undefined: header and items are one commit, and only what is committed is signed. */
+export function cutBy(batch: PlacedBatch, size: number): BrokenRule | undefined {
+  if (!spans(batch, size)) return undefined
+  return new BrokenRule('batch', `the head of size ${size} ends among the ${batch.header.size} items of the batch`)
 }
 
 /** When the last item is in. Throws BrokenRule, which names header and items. */

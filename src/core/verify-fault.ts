@@ -3,9 +3,9 @@ import { addendumHash } from './addendum.ts'
 import { BatchRoot } from './batch.ts'
 import {
   batchIn,
+  cutBy,
   judgeBatchHeader,
   judgeClaim,
-  judgeHead,
   judgeMember,
   judgeRoot,
   type PlacedBatch,
@@ -195,7 +195,8 @@ function judgeBatch(accused: Item, entry: Entry, items: ReadonlyMap<number, Item
     const batch = batchIn(accused, entry)
     if (batch?.header.origin !== origin)
       throw new BrokenRule('batch', `its document is not the header of a batch for ${origin}`)
-    judgeHead(batch, size)
+    const cut = cutBy(batch, size)
+    if (cut !== undefined) throw cut
   }
   for (const item of items.values()) {
     const batch = item.index < index ? batchIn(item, judgeBytes(item)) : undefined

@@ -9,7 +9,16 @@ import type Database from 'better-sqlite3'
 import { TILE_WIDTH } from '../core/tile.ts'
 import { DigestFilter, PIECE_PAGES } from './digest-filter.ts'
 import { KEY, PREFIX, uint32 } from './digest-keys.ts'
-import { type DigestSource, FAN_IN, pageId, pageOf, pagesOf, RUN_SIZE, type Run } from './digest-runs.ts'
+import {
+  type DigestSource,
+  damagedRun,
+  damagedRuns,
+  faultOfRow,
+  pageId,
+  pageOf,
+  RUN_SIZE,
+  type Run,
+} from './digest-runs.ts'
 import { DigestIndex } from './digests.ts'
 
 type EntriesAt = (from: number, to: number) => readonly Uint8Array[]
@@ -32,7 +41,6 @@ export class DigestCheck {
       next: db.prepare<[number], Run>(
         `SELECT id, level, first, last, pages FROM ${kind}_runs WHERE last > ? OR last <= first ORDER BY first LIMIT 1`,
       ),
-      there: db.prepare<[number], number>(`SELECT 1 FROM ${kind}_runs WHERE id = ?`).pluck(),
       page: db.prepare<[number], Uint8Array>(`SELECT keys FROM ${kind}_run_pages WHERE id = ?`).pluck(),
       ...(source.filtered && {
         filter: db.prepare<[number], Uint8Array>(`SELECT bits FROM ${kind}_run_filters WHERE id = ?`).pluck(),
@@ -55,26 +63,24 @@ export class DigestCheck {
       0
   }
 
-  /** What is wrong with the first run that is. Its entries that were not added are read. Runs may be merged meanwhile. */
-  damage(): string | undefined {
+  /** Throws INVALID_LOG with the first run that is damaged. Entries of runs that were not added are read. Runs may be merged meanwhile. */
+  compare(): void {
+    const { kind } = this.#source
     for (let at = 0; ; ) {
       const run = this.#sql.next.get(at)
-      if (run === undefined) return undefined
-      const found = run.first > at ? `the entries from ${at} on are in none` : this.#damageOf(run)
-      if (this.#sql.there.get(run.id) === undefined) continue
-      if (found !== undefined)
-        return `the digests by which the entries from ${run.first} to ${run.last} are found (${this.#source.kind}_runs): ${found}`
+      if (run === undefined) return
+      if (run.first > at) throw damagedRuns(kind, `the entries from ${at} on are in none`)
+      const fault = faultOfRow(run) ?? this.#faultOf(run)
+      // Merged meanwhile, and its pages gone.
+      if (this.#sql.next.get(at)?.id !== run.id) continue
+      if (fault !== undefined) throw damagedRun(kind, run, fault)
       at = run.last
     }
   }
 
-  #damageOf(run: Run): string | undefined {
-    const { first, last, level, pages } = run
-    const count = last - first
-    if (first % RUN_SIZE !== 0 || count !== RUN_SIZE * FAN_IN ** level)
-      return 'a run of another length than its level has'
-    // Whatever stands in a damaged row, the work and the memory are those of a run.
-    if (!(pages >= 1 && pages <= pagesOf(count))) return 'a run of its length has another number of pages'
+  /** What is wrong with the pages of a run. */
+  #faultOf(run: Run): string | undefined {
+    const { first, last, pages } = run
     const filter = this.#sql.filter && new DigestFilter(pages)
     let sum = 0
     let keys = 0
@@ -107,7 +113,8 @@ export class DigestCheck {
       }
       keys += page.length / KEY
     }
-    if (keys < count && this.#source.keep === 'first') return this.#db.transaction(() => this.#damageOfSome(run))()
+    if (keys < last - first && this.#source.keep === 'first')
+      return this.#db.transaction(() => this.#faultOfSome(run))()
     return sum === this.#sumOf(first, last) ? undefined : 'the keys are not those of the entries'
   }
 
@@ -121,7 +128,7 @@ export class DigestCheck {
   }
 
   /** Of a run that may leave out what an earlier index stands for: each entry is looked for. Runs that are merged meanwhile must not be missed. */
-  #damageOfSome({ first, last }: Run): string | undefined {
+  #faultOfSome({ first, last }: Run): string | undefined {
     const { digestOf } = this.#source
     const index = new DigestIndex(this.#db, this.#source, (at) => this.#entriesAt(at, at + 1)[0])
     for (let from = first; from < last; ) {

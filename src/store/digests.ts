@@ -12,7 +12,18 @@ import type Database from 'better-sqlite3'
 import { concat, equal } from '../core/bytes.ts'
 import { DigestFilter, PIECE_PAGES } from './digest-filter.ts'
 import { KEY, Keys, MergedKeys, makeKey, PREFIX, type SortedKeys } from './digest-keys.ts'
-import { type DigestSource, FAN_IN, PAGE_KEYS, pageId, pageOf, pagesOf, RUN_SIZE, type Run } from './digest-runs.ts'
+import {
+  type DigestSource,
+  FAN_IN,
+  nextRunId,
+  PAGE_KEYS,
+  pageId,
+  pageOf,
+  pagesOf,
+  RUN_SIZE,
+  type Run,
+  requireRuns,
+} from './digest-runs.ts'
 
 /** Pages that one step of housekeeping writes, and pieces of filters that it reads: a few milliseconds. */
 const STEP_PAGES = 32
@@ -41,6 +52,7 @@ export class DigestIndex {
   /** By run. A start reads them behind everything else; undefined where look-ups are rare. */
   readonly #filters: Map<number, DigestFilter> | undefined
 
+  /** Throws INVALID_LOG where the rows of the runs are damaged: what it does with them might never end. */
   constructor(db: Database.Database, { kind, digestOf, keep, filtered }: DigestSource, entryAt: EntryAt) {
     this.#filters = filtered ? new Map() : undefined
     this.#db = db
@@ -65,9 +77,9 @@ export class DigestIndex {
       }),
     }
     this.#runs = this.#sql.runs.all()
+    requireRuns(kind, this.#runs)
     this.#covered = this.#runs.at(-1)?.last ?? 0
-    this.#nextRun =
-      Math.max(Math.floor((this.#sql.lastPage.get() ?? 0) / 2 ** 32), ...this.#runs.map(({ id }) => id), 0) + 1
+    this.#nextRun = nextRunId(kind, this.#runs, this.#sql.lastPage.get() ?? 0)
   }
 
   /** Entries below this are in runs; the others must be given to `add` before anything is looked up. */

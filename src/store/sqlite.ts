@@ -78,6 +78,13 @@ export function createStore(file: string, origin: string, profile: string, { res
 /** Entries that were read for what they are found by; once for each of that. */
 type Progress = (done: number, size: number) => void
 
+interface OpenOptions {
+  readonly readonly?: boolean
+  /** Make what entries are found by again, out of the entries. */
+  readonly newDigests?: boolean
+  readonly progress?: Progress
+}
+
 /** An open log file; `readonly` for programs that only look, also while a server writes. */
 export class SqliteStore implements Store {
   readonly origin: string
@@ -168,10 +175,10 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** Throws USAGE when there is no such file, or it is not a log of this version. */
+  /** Throws USAGE when there is no such file, or it is not a log of this version; INVALID_LOG where it cannot be told by what entries are found. */
   static open(
     file: string,
-    { readonly = false, progress = () => {} }: { readonly readonly?: boolean; readonly progress?: Progress } = {},
+    { readonly = false, newDigests = false, progress = () => {} }: OpenOptions = {},
   ): SqliteStore {
     if (!existsSync(file)) throw new TreelineError('USAGE', `there is no log at ${file}`)
     const db = new Database(file, { readonly, fileMustExist: true })
@@ -189,6 +196,7 @@ export class SqliteStore implements Store {
       }
       // What a killed process left in the journal may never have reached the disk. Nothing may be signed before it has.
       if (!readonly && !emptyJournal(db)) syncPath(`${file}-wal`)
+      if (newDigests) db.exec('DELETE FROM leaf_runs; DELETE FROM addendum_runs')
       const store = new SqliteStore(db)
       for (const index of Object.values(store.#digests)) store.#fill(index, progress)
       return store
@@ -213,11 +221,6 @@ export class SqliteStore implements Store {
     return tables
       .flatMap((table) => this.db.prepare<[], string>(`PRAGMA quick_check(${table})`).pluck().all())
       .filter((found) => found !== 'ok')
-  }
-
-  /** Takes away what entries are found by, which the next `open` makes again. Nothing but `close` may follow. */
-  forgetDigests(): void {
-    this.db.exec('DELETE FROM leaf_runs; DELETE FROM addendum_runs')
   }
 
   /** Checks of what entries are found by; each is to be given all entries. */

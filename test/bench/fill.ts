@@ -3,10 +3,10 @@ import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { leafHash } from '../../src/core/merkle.ts'
 import { BatchBody } from '../../src/log/batch-body.ts'
 import { loadTree } from '../../src/log/prover.ts'
 import { SqliteStore } from '../../src/store/sqlite.ts'
+import { commitEntries } from '../support/bare-log.ts'
 import { ORIGIN, startServer } from '../support/server.ts'
 import type { BatchMakerData } from './batch-maker.ts'
 
@@ -36,14 +36,7 @@ export async function fillRaw(data: string, target: number, progress: Progress):
     while (tree.size < target) {
       const from = tree.size
       const entries = Array.from({ length: Math.min(COMMIT, target - from) }, (_, i) => rawEntry(from + i))
-      const leaves = entries.map(leafHash)
-      const next = tree.append(leaves)
-      const head = { size: next.tree.size, root: next.tree.root, time: 0 }
-      await store.commit({
-        ...{ from, entries, leaves, addenda: [], redactions: [], policies: [] },
-        ...{ tiles: next.full, head },
-      })
-      tree = next.tree
+      tree = await commitEntries(store, tree, entries)
       // As the log does it: a step for each commit.
       await store.maintain()
       if (from % (COMMIT * 64) === 0) progress(tree.size)

@@ -561,7 +561,7 @@ t.test('rebuild-index --digests makes what check has called damaged', async (t) 
   t.equal(damaged.code, 1)
   t.match(
     damaged.errors,
-    /the digests by which the entries from 0 to 16384 are found .* rebuild-index --digests makes them again/,
+    /the runs of digests by which entries are found .* entries 0 to 16384: .* rebuild-index --digests makes them again/,
   )
   const { code, output } = await run(t, ['rebuild-index', '--data', data, '--digests'])
   t.match([code, output], [0, 'test: 40000 entries are found by their digests again\n'])

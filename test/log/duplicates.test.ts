@@ -10,6 +10,7 @@ import type { EventLog } from '../../src/log/events.ts'
 import { loadTree } from '../../src/log/prover.ts'
 import { SqliteStore } from '../../src/store/sqlite.ts'
 import { Actor, event, policyDocument, redactionRequest, signedPolicy } from '../support/actors.ts'
+import { commitEntries } from '../support/bare-log.ts'
 import { makeEventLog, ORIGIN, startServer, temporaryFolder } from '../support/server.ts'
 
 type Teardown = Parameters<typeof temporaryFolder>[0]
@@ -146,10 +147,7 @@ t.test('a duplicate is found after its digest has left memory, beside digests th
       if (i === 500) digest.set(addendum.subarray(0, 6))
       return encodeEntry({ kind: POLICY, time, addendum: digest })
     })
-    const next = tree.append(entries.map(leafHash))
-    const head = { size: next.tree.size, root: next.tree.root, time }
-    await store.commit({ from: tree.size, entries, addenda: [], redactions: [], policies: [], tiles: next.full, head })
-    tree = next.tree
+    tree = await commitEntries(store, tree, entries, time)
   }
   while (await store.maintain()) {}
   await store.close()

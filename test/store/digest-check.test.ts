@@ -2,12 +2,15 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { sha256 } from '#platform'
 import { encodeEntry, POLICY } from '../../src/core/entry.ts'
+import { TreelineError } from '../../src/core/errors.ts'
 import { leafHash } from '../../src/core/merkle.ts'
 import { Tree } from '../../src/core/tree.ts'
 import { checkLog } from '../../src/log/check-log.ts'
+import type { DigestCheck } from '../../src/store/digest-check.ts'
 import { KEY } from '../../src/store/digest-keys.ts'
-import { RUN_SIZE } from '../../src/store/digest-runs.ts'
+import { RUN_SIZE, type Run } from '../../src/store/digest-runs.ts'
 import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
+import { commitEntries } from '../support/bare-log.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 /** A run of level 1, one of level 0, and some in none. */
@@ -40,16 +43,9 @@ async function fill(t: Test, profile: string, entryOf: (index: number) => Uint8A
     for (const end = tree.size + count; tree.size < end; ) {
       const from = tree.size
       const some = Array.from({ length: Math.min(4_096, end - from) }, (_, i) => entryOf(from + i))
-      const hashes = some.map(leafHash)
-      const next = tree.append(hashes)
-      const head = { size: next.tree.size, root: next.tree.root, time: 1 }
-      await store.commit({
-        ...{ from, entries: some, leaves: hashes, addenda: [], redactions: [], policies: [] },
-        ...{ tiles: next.full, head },
-      })
+      tree = await commitEntries(store, tree, some)
       entries.push(...some)
-      leaves.push(...hashes)
-      tree = next.tree
+      leaves.push(...some.map(leafHash))
       while (await store.maintain());
     }
   }
@@ -61,8 +57,18 @@ async function fill(t: Test, profile: string, entryOf: (index: number) => Uint8A
 function saidOf({ store, entries, leaves }: Filled): (string | undefined)[] {
   return store.digestChecks().map((check) => {
     check.add(entries, leaves)
-    return check.damage()
+    return faultOf(check)
   })
+}
+
+function faultOf(check: DigestCheck): string | undefined {
+  try {
+    check.compare()
+    return undefined
+  } catch (error) {
+    if (error instanceof TreelineError && error.code === 'INVALID_LOG') return error.message
+    throw error
+  }
 }
 
 /** What they say while `change` is in the file. */
@@ -88,7 +94,7 @@ t.test('the runs of a sound log are those of its entries', async (t) => {
   for (const check of [leaf!, addendum!]) check.add(events.entries.slice(0, 20_000), events.leaves.slice(0, 20_000))
   await events.grow(3 * RUN_SIZE)
   t.same(
-    [leaf!.damage(), addendum!.damage()],
+    [faultOf(leaf!), faultOf(addendum!)],
     [undefined, undefined],
     'runs that were merged since, of entries that it did not get',
   )
@@ -140,7 +146,11 @@ t.test('whatever changes in a run is found', async (t) => {
       () => db.prepare('DELETE FROM addendum_run_pages WHERE id = ?').run(first + 3),
       /not those of the entries/,
     ],
-    ['no run', () => db.exec('DELETE FROM leaf_runs WHERE first = 0'), /^the digests.*leaf_runs.*are in none/],
+    [
+      'no run',
+      () => db.exec('DELETE FROM leaf_runs WHERE first = 0'),
+      /by which entries are found \(leaf\).*are in none/,
+    ],
     ['another level', () => db.exec('UPDATE leaf_runs SET level = 9 WHERE first = 0'), /another length/],
     ['other entries', () => db.exec(`UPDATE leaf_runs SET last = ${8 * RUN_SIZE} WHERE first > 0`), /another length/],
     ['an end below zero', () => db.exec('UPDATE addendum_runs SET last = -last WHERE first = 0'), /another length/],
@@ -201,10 +211,9 @@ t.test('runs that were taken away are made again at the next start', async (t) =
   ] as const) {
     const log = await fill(t, profile, entryOf, size)
     const { store } = log
-    store.forgetDigests()
     const file = store.db.name
     const steps: number[] = []
-    const again = SqliteStore.open(file, { progress: (done) => steps.push(done) })
+    const again = SqliteStore.open(file, { newDigests: true, progress: (done) => steps.push(done) })
     t.teardown(() => again.close())
     while (await again.maintain());
     t.equal(steps.at(-1), size)
@@ -225,10 +234,64 @@ t.test('runs that were taken away are made again at the next start', async (t) =
   }
 })
 
+t.test('a log whose rows of runs are damaged does not open, and never hangs', async (t) => {
+  const { store, leaves } = await fill(t, 'raw', rawEntry, 5 * RUN_SIZE)
+  const { db } = store
+  const file = db.name
+  const sound = db.prepare<[], Run>('SELECT * FROM leaf_runs ORDER BY first').all()
+  t.same(
+    sound.map(({ level }) => level),
+    [1, 0],
+  )
+  const put = db.prepare('INSERT INTO leaf_runs (id, level, first, last, pages) VALUES (?, ?, ?, ?, ?)')
+  const write = (runs: readonly Run[]) => {
+    db.exec('DELETE FROM leaf_runs')
+    for (const { id, level, first, last, pages } of runs) put.run(id, level, first, last, pages)
+  }
+  const opens: string[] = []
+  let refused = 0
+  for (const [row, run] of sound.entries()) {
+    for (const column of ['id', 'level', 'first', 'last', 'pages'] as const) {
+      for (let bit = 0; bit < 52; bit++) {
+        for (const sign of [1, -1]) {
+          const value = sign * Number(BigInt(run[column]) ^ (1n << BigInt(bit)))
+          write(sound.map((one, i) => (i === row ? { ...one, [column]: value } : one)))
+          try {
+            const opened = SqliteStore.open(file)
+            // An id, or a lesser number of pages, is believed until somebody checks what the pages hold.
+            if (column !== 'id' && column !== 'pages') opens.push(`${column} ${value}`)
+            await opened.close()
+          } catch (error) {
+            if (!(error instanceof TreelineError && error.code === 'INVALID_LOG')) throw error
+            refused++
+          }
+        }
+      }
+    }
+  }
+  t.same(opens, [])
+  t.ok(refused > 900, `${refused} are refused`)
+  db.exec('UPDATE leaf_run_pages SET id = 9007199254740991 WHERE id = (SELECT max(id) FROM leaf_run_pages)')
+  write(sound)
+  t.throws(
+    () => SqliteStore.open(file),
+    { code: 'INVALID_LOG', message: /rebuild-index --digests/ },
+    'an id that no page has',
+  )
+
+  write([{ ...sound[0]!, last: -sound[0]!.last }])
+  db.exec('DELETE FROM leaf_run_pages WHERE id = 9007199254740991')
+  const again = SqliteStore.open(file, { newDigests: true })
+  while (await again.maintain());
+  t.ok(again.db.prepare('SELECT count(*) FROM leaf_runs').pluck().get())
+  for (const index of [0, 70_000]) t.equal(await again.findLeaf(leaves[index]!), index)
+  await again.close()
+})
+
 t.test('the check of a log says so, and what to do', async (t) => {
   const { store } = await fill(t, 'raw', rawEntry, RUN_SIZE + 10)
   await checkLog(store)
   store.db.exec('UPDATE leaf_run_pages SET keys = substr(keys, 12) WHERE id = (SELECT max(id) FROM leaf_run_pages)')
-  await t.rejects(checkLog(store), { code: 'INVALID_LOG', message: /0 to 16384 are found.*rebuild-index --digests/ })
+  await t.rejects(checkLog(store), { code: 'INVALID_LOG', message: /entries 0 to 16384.*rebuild-index --digests/ })
   await checkLog(store, { treeOnly: true })
 })

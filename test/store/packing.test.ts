@@ -3,11 +3,11 @@ import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { sha256 } from '#platform'
 import { encodeEntry, POLICY } from '../../src/core/entry.ts'
-import { leafHash } from '../../src/core/merkle.ts'
 import { formatBundle, TILE_WIDTH } from '../../src/core/tile.ts'
 import { Tree } from '../../src/core/tree.ts'
 import { checkTree } from '../../src/log/check.ts'
 import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
+import { commitEntries } from '../support/bare-log.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 const STEP = 16 * TILE_WIDTH
@@ -28,15 +28,7 @@ function make(t: { teardown(f: () => unknown): unknown }, profile = 'events'): F
   t.teardown(() => store.close())
   let tree = Tree.empty
   const grow = async (count: number): Promise<void> => {
-    const added = entries(tree.size, tree.size + count)
-    const next = tree.append(added.map(leafHash))
-    const head = { size: next.tree.size, root: next.tree.root, time: 1 }
-    await store.commit({
-      from: tree.size,
-      ...{ entries: added, addenda: [], redactions: [], policies: [] },
-      ...{ tiles: next.full, head },
-    })
-    tree = next.tree
+    tree = await commitEntries(store, tree, entries(tree.size, tree.size + count), 1)
   }
   return { file, store, grow }
 }

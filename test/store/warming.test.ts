@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { leafHash } from '../../src/core/merkle.ts'
 import { TILE_WIDTH } from '../../src/core/tile.ts'
 import { Tree } from '../../src/core/tree.ts'
 import { createStore, SqliteStore } from '../../src/store/sqlite.ts'
 import { FEW_TILES, Warming } from '../../src/store/warming.ts'
+import { commitEntries } from '../support/bare-log.ts'
 import { temporaryFolder } from '../support/server.ts'
 
 /** Of the hashes and the nodes of one full tile. */
@@ -35,13 +35,7 @@ t.test('the tiles of a large log are read ahead, beside commits', async (t) => {
   let tree = Tree.empty
   const grow = async (count: number): Promise<void> => {
     const entries = Array.from({ length: count }, (_, i) => Buffer.from(String(tree.size + i)))
-    const next = tree.append(entries.map(leafHash))
-    const head = { size: next.tree.size, root: next.tree.root, time: 0 }
-    await store.commit({
-      ...{ from: tree.size, entries, addenda: [], redactions: [], policies: [] },
-      ...{ tiles: next.full, head },
-    })
-    tree = next.tree
+    tree = await commitEntries(store, tree, entries)
   }
   while (tree.size < (FEW_TILES - 1) * TILE_WIDTH) await grow(TILE_WIDTH)
   const alone = threads()
