@@ -3,7 +3,7 @@
  * business, so that each profile of log can be judged by its own law.
  */
 import { Pool } from 'undici'
-import type { Server } from './lane.ts'
+import { eventually, type Server } from './lane.ts'
 import type { SeenCheckpoint, TileClient } from './tile-client.ts'
 
 export interface Submission {
@@ -110,4 +110,22 @@ export async function loadAndKill<S extends Submission>(
     await pool.destroy()
   }
   return { answers, unanswered, checkpoints }
+}
+
+/** Entries of the tree of the first log of a server, published or not. */
+export async function treeSize(url: string): Promise<number> {
+  const [log] = (await (await fetch(`${url}/v1/logs`)).json()) as { size: number }[]
+  return log!.size
+}
+
+/** A checkpoint of `size` entries or more. What is durable is published after a while: on a busy disk after seconds. */
+export function checkpointCovering(size: number, client: TileClient): Promise<SeenCheckpoint> {
+  return eventually(
+    `a checkpoint of ${size} entries`,
+    async () => {
+      const checkpoint = await client.checkpoint()
+      return checkpoint.size >= size ? checkpoint : undefined
+    },
+    60,
+  )
 }

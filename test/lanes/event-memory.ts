@@ -15,8 +15,8 @@ import { Tree } from '../../src/core/tree.ts'
 import { Actor, event } from '../support/actors.ts'
 import { signedBatch, statements } from '../support/batch.ts'
 import { makeEventLog } from '../support/server.ts'
-import type { Found, Killed, Memory, Submission } from './crash.ts'
-import { eventually, tempFolder } from './lane.ts'
+import { checkpointCovering, type Found, type Killed, type Memory, type Submission, treeSize } from './crash.ts'
+import { tempFolder } from './lane.ts'
 import { readCheckpoint, type SeenCheckpoint, TileClient } from './tile-client.ts'
 
 interface Answered {
@@ -130,16 +130,9 @@ export class EventMemory implements Memory {
     // It may publish more than it has: there is nothing more to learn from it.
     if (lost.length > 0) return { lost, wrong }
     await this.#submitAgain(url, wrong)
-    const most = Math.max(...[...this.#answered.values()].map(({ index, count }) => index + count - 1))
     const client = this.client(url)
-    const now = await eventually(
-      'a checkpoint that covers every receipt',
-      async () => {
-        const checkpoint = await client.checkpoint()
-        return checkpoint.size > most ? checkpoint : undefined
-      },
-      5,
-    ).catch(() => client.checkpoint())
+    const size = Math.max(...[...this.#answered.values()].map(({ index, count }) => index + count))
+    const now = await checkpointCovering(size, client)
     if (now.size < before.size) wrong.push('the checkpoint shrank')
 
     const entries: Uint8Array[] = []
@@ -190,7 +183,7 @@ export class EventMemory implements Memory {
   async #compare(url: string): Promise<string[]> {
     const lost: string[] = []
     const now = await this.client(url).checkpoint()
-    const { size } = (await (await fetch(`${url}/v1/logs`)).json())[0] as { size: number }
+    const size = await treeSize(url)
     for (const { size: from, root } of this.#fresh) {
       if (from > size) {
         lost.push(`a receipt is for a tree of ${from}, and the log has ${size}`)

@@ -3,8 +3,8 @@ import { equal, fromUtf8, toUtf8 } from '../../src/core/bytes.ts'
 import { leafHash, verifyConsistency } from '../../src/core/merkle.ts'
 import { TILE_WIDTH } from '../../src/core/tile.ts'
 import { Tree } from '../../src/core/tree.ts'
-import type { Found, Killed, Memory, Submission } from './crash.ts'
-import { eventually, initRaw, tempFolder } from './lane.ts'
+import { checkpointCovering, type Found, type Killed, type Memory, type Submission, treeSize } from './crash.ts'
+import { initRaw, tempFolder } from './lane.ts'
 import { type SeenCheckpoint, TileClient } from './tile-client.ts'
 
 const NAME = 'crashed'
@@ -62,15 +62,7 @@ export class RawMemory implements Memory {
     const lost: string[] = []
     const wrong: string[] = []
     const client = this.client(url)
-    const most = Math.max(-1, ...this.#acknowledged.keys())
-    const now = await eventually(
-      'a checkpoint that covers what was acknowledged',
-      async () => {
-        const checkpoint = await client.checkpoint()
-        return checkpoint.size > most ? checkpoint : undefined
-      },
-      5,
-    ).catch(() => client.checkpoint())
+    const now = await checkpointCovering(await treeSize(url), client)
 
     const entries = new Map<number, string>()
     let tree = Tree.empty
