@@ -187,9 +187,8 @@ t.test('kept receipts are proved, and one that the log did not keep is a contrad
   await t.rejects(looked('e'), { code: 'INVALID_LOG', message: /size 3 is no part/ })
 })
 
-const env = { NODE_COMPILE_CACHE: join(process.cwd(), 'node_modules/.cache/treeline-test') }
 const flags = (state: string) => ['--log', one.url, '--trust', trust, '--state', join(folder, state), '--patience', '0']
-const monitor = (...args: string[]) => runProgram(t, 'cmd/treeline.ts', ['monitor', ...args], { env })
+const monitor = (...args: string[]) => runProgram(t, 'cmd/treeline.ts', ['monitor', ...args])
 
 t.test('as a program: exit codes, a file, a webhook that is told again what it did not take', async (t) => {
   const taken: News[] = []
@@ -242,7 +241,6 @@ t.test('as a program: exit codes, a file, a webhook that is told again what it d
 
 t.test('in a loop, until it is told to stop', async (t) => {
   const child = startProgram(t, 'cmd/treeline.ts', ['monitor', ...flags('g'), '--type', '*', '--loop', '1', '--json'], {
-    env,
   })
   const closed = once(child, 'close')
   await once(child.stderr!, 'data')

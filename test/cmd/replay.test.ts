@@ -19,9 +19,7 @@ const folder = temporaryFolder(t)
 const trust = join(folder, 'trust.txt')
 writeFileSync(trust, `log ${one.vkey}\nquorum none\n`)
 
-// Compiling the program once for all runs spares half of their time.
-const env = { NODE_COMPILE_CACHE: join(process.cwd(), 'node_modules/.cache/treeline-test') }
-const treeline = (...args: string[]) => runProgram(t, 'cmd/treeline.ts', args, { env })
+const treeline = (...args: string[]) => runProgram(t, 'cmd/treeline.ts', args)
 const flags = (state = 'state') => [
   '--log',
   one.url,

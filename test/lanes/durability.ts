@@ -19,7 +19,7 @@ import { needProgram } from './tools.ts'
 const EARLY = 'test/lanes/early-answer-server.ts'
 const SERVE = ['--publish-interval', '50']
 const WORKERS = ['--workers', '2', '--max-connections', '1024']
-const LOAD: Load = { connections: 64, least: 500, spread: 500, delay: 30 }
+const LOAD: Load = { connections: 64, least: 250, spread: 500, delay: 30 }
 
 async function durability(): Promise<void> {
   await needProgram('strace', 'apt-get install strace')
