@@ -240,8 +240,8 @@ t.test('as a program: exit codes, a file, a webhook that is told again what it d
 })
 
 t.test('in a loop, until it is told to stop', async (t) => {
-  const child = startProgram(t, 'cmd/treeline.ts', ['monitor', ...flags('g'), '--type', '*', '--loop', '1', '--json'], {
-  })
+  const args = ['monitor', ...flags('g'), '--type', '*', '--loop', '1', '--json']
+  const child = startProgram(t, 'cmd/treeline.ts', args)
   const closed = once(child, 'close')
   await once(child.stderr!, 'data')
   const line = once(createInterface({ input: child.stdout! }), 'line')
