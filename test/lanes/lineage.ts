@@ -1,7 +1,7 @@
 /**
  * Search and lineage over a history of 200,000 events by 40 signers, held against what is true of it (`support/true-lineage`), which shares no code with
  * the product. Asked of the product's two threads as the server asks them, over the indexes that they made. Every signer, every type, every kind
- * of filter; traces from one of twenty artifacts, or with `--every 1` from all of them, and twenty times as many searches for artifacts and words.
+ * of filter; traces from one of forty artifacts, or with `--every 1` from all of them, and forty times as many searches for artifacts and words.
  */
 import { parseArgs } from 'node:util'
 import Database from 'better-sqlite3'

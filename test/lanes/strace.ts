@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
 import { spawnChild, tempFolder } from './lane.ts'
 
 export interface Call {
@@ -34,6 +35,8 @@ export async function trace(pid: number, body: () => Promise<void>): Promise<Cal
   })
   try {
     await body()
+    // The other end has the bytes of a call before the call returns, and one that has not returned is not in the trace.
+    await pause(1_000)
   } finally {
     strace.kill('SIGINT')
     await closed

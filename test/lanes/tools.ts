@@ -9,7 +9,7 @@ export async function goTool(path: string, version: string): Promise<string> {
   const file = join(folder, basename(path))
   if (!existsSync(file)) {
     await needProgram('go', 'install Go 1.26 or later')
-    await must('go', ['install', `${path}@${version}`], { seconds: 600, env: { GOBIN: folder } })
+    await must('go', ['install', `${path}@${version}`], { seconds: 800, env: { GOBIN: folder } })
   }
   return file
 }

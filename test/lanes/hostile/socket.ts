@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** For the first byte, ms: others keep the server busy. */
-const FIRST = 8_000
+/** For the first byte, ms: others keep the server busy, and a connection that found its queue full comes again after seconds. */
+const FIRST = 30_000
 
 export interface Answered {
   readonly text: string
