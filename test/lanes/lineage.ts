@@ -16,7 +16,7 @@ import { difference, stepsOf, TrueLineage, type Written, written } from '../supp
 import { check, eventually, lane, tempFolder } from './lane.ts'
 
 const { values } = parseArgs({
-  options: { events: { type: 'string', default: '200000' }, every: { type: 'string', default: '20' } },
+  options: { events: { type: 'string', default: '200000' }, every: { type: 'string', default: '40' } },
 })
 const EVERY = Number(values.every)
 const HOUR = 3_600_000
