@@ -38,6 +38,8 @@ interface Traced {
   readonly answers: number
   /** Those with no sync of the journal since their request. */
   readonly early: readonly string[]
+  /** Those on anything but a TCP connection, by what it is: between threads, or what strace could not name. */
+  readonly elsewhere: readonly string[]
   readonly sent: number
 }
 
@@ -67,16 +69,20 @@ async function traceAnswers(program: string, log: Memory, flags: readonly string
 }
 
 /** Every 2xx written to a socket must come after a journal that was written and synced after the last read from that socket. */
-function judgeTrace(calls: readonly Call[]): { answers: number; early: string[] } {
+function judgeTrace(calls: readonly Call[]): Omit<Traced, 'sent'> {
   const early: string[] = []
+  const elsewhere = new Set<string>()
   let answers = 0
   const journal = calls.filter(({ on, result }) => on.endsWith('log.db-wal') && result >= 0)
   const syncs = journal.filter(({ name }) => name === 'fsync' || name === 'fdatasync')
   const writes = journal.filter(({ name }) => name.startsWith('pwrite') || name.startsWith('write'))
   for (const answer of calls) {
     // What a thread passes on is answered over a socket between threads first; what a client is told goes over TCP.
-    if (!/^(write|send)/.test(answer.name) || !answer.on.startsWith('TCP') || !/"HTTP\/1\.1 2\d\d /.test(answer.args))
+    if (!/^(write|send)/.test(answer.name) || !/"HTTP\/1\.1 2\d\d /.test(answer.args)) continue
+    if (!answer.on.startsWith('TCP')) {
+      elsewhere.add(answer.on)
       continue
+    }
     answers++
     const request = calls.findLast(
       ({ name, on, result, ended }) => /^re/.test(name) && on === answer.on && result > 0 && ended < answer.began,
@@ -89,7 +95,7 @@ function judgeTrace(calls: readonly Call[]): { answers: number; early: string[] 
     )
     if (!synced) early.push(`${answer.name}(${answer.args.slice(0, 100)})`)
   }
-  return { answers, early }
+  return { answers, early, elsewhere: [...elsewhere] }
 }
 
 async function answersFollowTheDisk(profile: string, make: () => Memory, flags: readonly string[] = []): Promise<void> {
@@ -97,7 +103,7 @@ async function answersFollowTheDisk(profile: string, make: () => Memory, flags: 
   check(
     `${profile}: each of ${sound.sent} answers follows a sync of the journal that came after its request`,
     sound.answers === sound.sent && sound.early.length === 0,
-    `${sound.answers} answers seen, early:\n${sound.early.join('\n')}`,
+    `${sound.answers} answers seen, early:\n${sound.early.join('\n')}\non no TCP:\n${sound.elsewhere.join('\n')}`,
   )
   const faulty = await traceAnswers(EARLY, make(), flags)
   check(
