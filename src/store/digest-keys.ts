@@ -79,3 +79,7 @@ export class MergedKeys implements SortedKeys {
     return least.prefix !== Number.POSITIVE_INFINITY
   }
 }
+
+/** A digest as what a Map finds it by. */
+export const nameOf = (digest: Uint8Array): string =>
+  Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1')

@@ -11,7 +11,7 @@
 import type Database from 'better-sqlite3'
 import { concat, equal } from '../core/bytes.ts'
 import { DigestFilter, PIECE_PAGES } from './digest-filter.ts'
-import { KEY, Keys, MergedKeys, makeKey, PREFIX, type SortedKeys } from './digest-keys.ts'
+import { KEY, Keys, MergedKeys, makeKey, nameOf, PREFIX, type SortedKeys } from './digest-keys.ts'
 import {
   type DigestSource,
   FAN_IN,
@@ -28,9 +28,6 @@ import {
 /** Pages that one step of housekeeping writes, and pieces of filters that it reads: a few milliseconds. */
 const STEP_PAGES = 32
 const STEP_PIECES = 4
-
-const nameOf = (digest: Uint8Array): string =>
-  Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('latin1')
 
 /** Undefined for what is not there. */
 type EntryAt = (index: number) => Uint8Array | undefined

@@ -38,10 +38,9 @@ export class Programs {
   constructor(folder: string) {
     this.folder = folder
     this.state = join(folder, 'state')
-    // Nothing of whoever runs the tests reaches the programs; compiling them once for all spares more than half of the time.
-    const clean = Object.entries(process.env).filter(([name]) => !/^(TREELINE_|NODE_)/.test(name))
-    const cache = join(ROOT, 'node_modules/.cache/treeline-test')
-    this.#environment = { ...Object.fromEntries(clean), TREELINE_STATE: this.state, NODE_COMPILE_CACHE: cache }
+    // Nothing of whoever runs the tests reaches the programs, but where they are compiled once for all.
+    const clean = Object.entries(process.env).filter(([name]) => !/^(TREELINE_|NODE_(?!COMPILE_CACHE$))/.test(name))
+    this.#environment = { ...Object.fromEntries(clean), TREELINE_STATE: this.state }
   }
 
   path(name: string): string {

@@ -112,12 +112,6 @@ export async function loadAndKill<S extends Submission>(
   return { answers, unanswered, checkpoints }
 }
 
-/** Entries of the tree of the first log of a server, published or not. */
-export async function treeSize(url: string): Promise<number> {
-  const [log] = (await (await fetch(`${url}/v1/logs`)).json()) as { size: number }[]
-  return log!.size
-}
-
 /** A checkpoint of `size` entries or more. What is durable is published after a while: on a busy disk after seconds. */
 export function checkpointCovering(size: number, client: TileClient): Promise<SeenCheckpoint> {
   return eventually(

@@ -15,8 +15,8 @@ import { Tree } from '../../src/core/tree.ts'
 import { Actor, event } from '../support/actors.ts'
 import { signedBatch, statements } from '../support/batch.ts'
 import { makeEventLog } from '../support/server.ts'
-import { checkpointCovering, type Found, type Killed, type Memory, type Submission, treeSize } from './crash.ts'
-import { tempFolder } from './lane.ts'
+import { checkpointCovering, type Found, type Killed, type Memory, type Submission } from './crash.ts'
+import { tempFolder, treeSize } from './lane.ts'
 import { readCheckpoint, type SeenCheckpoint, TileClient } from './tile-client.ts'
 
 interface Answered {

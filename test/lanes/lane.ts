@@ -159,3 +159,9 @@ export async function eventually<T>(what: string, ask: () => Promise<T | undefin
   }
   throw new Error(`${what}: not within ${seconds} s`)
 }
+
+/** Entries of the tree of the first log of a server, published or not. */
+export async function treeSize(url: string): Promise<number> {
+  const [log] = (await (await fetch(`${url}/v1/logs`)).json()) as { size: number }[]
+  return log!.size
+}
