@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8
+/** As of the server: with more, buffers that nobody needs lie about until young objects are looked through. */
 import { main } from './cli.ts'
 import { clearCommand } from './witness/clear.ts'
 import { initCommand } from './witness/init.ts'

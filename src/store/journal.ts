@@ -18,7 +18,8 @@ export class Journal {
   readonly #file: string
   readonly #state
   #thread: Worker | undefined
-  #busy = false
+  /** Stays once the thread is gone: then it is never asked again. */
+  #copying: PromiseWithResolvers<void> | undefined
   #closed = false
 
   constructor(db: Database.Database) {
@@ -30,12 +31,21 @@ export class Journal {
 
   /** Has the thread copy what is worth it; does not wait for it. The first time it starts the thread: a log that hardly grows has none. */
   maintain(): void {
-    if (this.#busy || this.#closed) return
+    if (this.#copying !== undefined || this.#closed) return
     const { log, checkpointed } = this.#state.get()!
     if (log - checkpointed < THREAD_PAGES) return
     this.#thread ??= this.#start()
-    this.#busy = true
+    this.#copying = Promise.withResolvers()
     this.#thread.postMessage('copy')
+  }
+
+  /** Resolves when the thread copies nothing: beside it a journal cannot be emptied, and for it alone nobody need try again. */
+  async idle(): Promise<void> {
+    if (this.#copying === undefined) return
+    // Whoever waits for it wants the process to go on until then.
+    this.#thread?.ref()
+    await this.#copying.promise
+    this.#thread?.unref()
   }
 
   /** What was not copied is in the journal still, and the next to open the file finds it there. */
@@ -50,8 +60,10 @@ export class Journal {
     })
     thread.unref()
     thread.on('message', () => {
-      this.#busy = false
+      this.#copying?.resolve()
+      this.#copying = undefined
     })
+    thread.on('exit', () => this.#copying?.resolve())
     // The disk refused, or the thread could not start: nothing is lost. Commits do it from now on, and fail as they would have without a thread.
     thread.on('error', () => {})
     return thread

@@ -382,6 +382,7 @@ export class SqliteStore implements Store {
   }
 
   async erase(): Promise<boolean> {
+    await this.#journal?.idle()
     // The rows are overwritten in their pages; the journal still holds older copies of those pages.
     if (!emptyJournal(this.db)) return false
     // SQLite does not sync what it has cut off: without this the copies come back when the power goes.
