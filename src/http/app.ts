@@ -116,7 +116,7 @@ export async function prepareApp(logs: ReadonlyMap<string, unknown>, options: Ap
       if (request.method === 'POST' && logs.has(log)) metrics.rejected(log, answer.code)
       return sendProblem(reply, answer)
     }
-    logger.error({ id: request.id, err: error }, 'a bug')
+    logger[cutOff.has(app) ? 'debug' : 'error']({ id: request.id, err: error }, 'a bug')
     return reply
       .code(500)
       .type('application/problem+json')
@@ -154,6 +154,9 @@ function watchConnections(server: Server, most: number | undefined, metrics: Met
   server.on('drop', () => metrics.dropped())
 }
 
+/** Whose requests go on for nobody, and may find their log closed under them. */
+const cutOff = new WeakSet<FastifyInstance>()
+
 /**
  * Takes no connection more, and resolves when every request in flight is answered: true, or false when `patience` (ms) ended first and
  * the rest was cut off.
@@ -162,6 +165,7 @@ export async function closeServer(app: FastifyInstance, patience: number): Promi
   let inTime = true
   const cut = setTimeout(() => {
     inTime = false
+    cutOff.add(app)
     app.server.closeAllConnections()
   }, patience)
   // Connections whose last answer began before this are kept alive by their clients.

@@ -19,11 +19,19 @@ export const flagsOf = (program: string): string[] =>
     .split(' ')
     .filter((word) => word.startsWith('--'))
 
+/** A benchmark that fails leaves none behind, whose output its caller would wait for. */
+const children = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
 /** Resolves once it has said where it listens. */
 export async function start(program: string, args: readonly string[]): Promise<Running> {
   const child = spawn(process.execPath, [...flagsOf(program), program, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
   let durability = 'not said'
   const url = await new Promise<URL>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${program} ended with ${code}`)))

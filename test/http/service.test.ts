@@ -10,7 +10,7 @@ import { closeServer } from '../../src/http/app.ts'
 import { type Gate, TokenGate } from '../../src/http/auth.ts'
 import { describeError } from '../../src/http/logging.ts'
 import { addRaw } from '../../src/log/raw.ts'
-import type { Commit, Store } from '../../src/store/store.ts'
+import type { Store } from '../../src/store/store.ts'
 import { changeTokens, mintToken, readTokens, type TokenScope, tokensFile } from '../../src/store/tokens.ts'
 import { Actor, event } from '../support/actors.ts'
 import { ask, type HttpAnswer, json, post } from '../support/http.ts'
@@ -55,8 +55,12 @@ async function becomes(status: number, request: () => Promise<HttpAnswer>): Prom
   throw new Error(`never answered ${status}`)
 }
 
-/** A paused store, to hold requests in flight. */
-function pausable(): { wrap: (store: Store) => Store; pause(): void; resume(): void } {
+/** A store of which one method can be paused, to hold requests in flight. */
+function pausable(method: 'commit' | 'bundle' = 'commit'): {
+  wrap: (store: Store) => Store
+  pause(): void
+  resume(): void
+} {
   let resume = (): void => {}
   let gate = Promise.resolve()
   return {
@@ -70,10 +74,11 @@ function pausable(): { wrap: (store: Store) => Store; pause(): void; resume(): v
       new Proxy(store, {
         get(target, name) {
           const value: unknown = Reflect.get(target, name, target)
-          if (name !== 'commit') return typeof value === 'function' ? value.bind(target) : value
-          return async (commit: Commit) => {
+          if (typeof value !== 'function') return value
+          if (name !== method) return value.bind(target)
+          return async (...args: unknown[]) => {
             await gate
-            await target.commit(commit)
+            return value.apply(target, args)
           }
         },
       }),
@@ -681,4 +686,24 @@ t.test('a server that closes waits no longer than it was told', async (t) => {
   t.equal(await silent, '', 'no half answer')
   store.resume()
   await server.opened.close()
+})
+
+t.test('what goes on when it was cut off finds its log closed, and that is no bug', async (t) => {
+  const data = temporaryFolder(t)
+  await makeRawLog(data)
+  const store = pausable('bundle')
+  const lines: { level: number; err: { message: string } }[] = []
+  const logger = pino({ level: 'debug' }, { write: (line) => lines.push(JSON.parse(line)) })
+  const server = await startServer(data, { wrap: store.wrap, http: { logger } })
+  await post(server.url, '/raw/add', 'entry')
+  store.pause()
+  const cut = t.rejects(ask(server.url, '/raw/tile/entries/000.p/1'))
+  await sleep(100)
+  t.equal(await closeServer(server.app, 50), false)
+  await cut
+  await server.opened.close()
+  store.resume()
+  await sleep(100)
+  const said = lines.filter(({ err }) => err?.message.includes('not open'))
+  t.match(said, [{ level: 20 }], 'it can be looked for')
 })
